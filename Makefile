@@ -1,0 +1,51 @@
+# Everything runs from .venv, which `install` makes; only python3 (3.11 or newer) and make are needed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PACKAGES := schemas agents topology gateway
+FAST := $(wildcard tests/unit tests/simulation)
+SLOW := $(wildcard tests/contracts tests/channels tests/wiring tests/integration tests/acceptance)
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo dev test check format bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## Make .venv and install Clepsydra with all it needs (again only when pyproject.toml changes)
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Clepsydra needs Python 3.11 or newer: '$(PYTHON)' is missing or older." >&2; \
+		echo "Install one, or name it: make PYTHON=python3.12 install" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP) ## Start everything, send the 8:00 spike to a receiver that checks keys, tell how it went
+	$(BIN)/clepsydra demo
+
+dev: $(STAMP) ## Start everything on this machine; Ctrl-C stops it
+	$(BIN)/clepsydra dev
+
+test: check ## check, then the tests that start real servers
+	$(if $(SLOW),$(BIN)/pytest $(SLOW),@echo "no slow tests yet")
+
+check: $(STAMP) ## Formatting, lint, types, layers, unit tests and the simulation: no servers, within a minute
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(if $(FAST),$(BIN)/pytest $(FAST),@echo "no fast tests yet")
+
+format: $(STAMP) ## Format the code and repair what ruff can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(STAMP) ## Measure: lateness, drain time, memory, recovery
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove .venv, caches and local data
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .clepsydra build dist
+	find $(PACKAGES) tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

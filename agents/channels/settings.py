@@ -1,0 +1,47 @@
+"""What channels are made with: the settings they need, and the shape of a channel file's CHANNEL."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from agents.ports import Channel, Clock
+from schemas.retry import STANDARD_WEBHOOKS_MS
+
+
+class ChannelSettings(Struct, frozen=True, kw_only=True):
+    """Settings of all channels; each takes, and validates, what is its own."""
+
+    brokers: str = "127.0.0.1:9092"
+    """`host:port`, several with commas between."""
+    prefix: str = "clepsydra."
+    """What our own topics begin with."""
+    delays_ms: tuple[int, ...] = STANDARD_WEBHOOKS_MS
+    """The retry schedule of every channel that has none of its own: delays after the first attempt."""
+    webhook_secret: str | None = None
+    """`whsec_` and base64; several with spaces between while one replaces another; None: sent unsigned."""
+    webhook_allow_private: bool | tuple[str, ...] = False
+    """Whether webhooks may go to addresses that are not public: all, or those in networks like `10.1.0.0/16`."""
+    webhook_timeout_ms: int = 15_000
+    """The longest that one attempt may take, from the address look-up to the answer."""
+    webhook_concurrency: int = 256
+    """How many requests at once in one process."""
+    webhook_honours_key: bool = True
+    """Whether receivers are taken to drop a repeated `webhook-id` (rule 10)."""
+    kafka_topics: tuple[str, ...] = ()
+    """The topics that users may send to; `orders.*` allows all that begin with `orders.`."""
+    kafka_timeout_ms: int = 15_000
+    """The longest that one attempt may take."""
+
+
+class ChannelFactory(Struct, frozen=True):
+    """What a channel file holds as CHANNEL. Making a channel opens nothing; `start` does.
+
+    Making one raises ValueError when its settings are wrong, naming the setting and the remedy.
+    """
+
+    name: str
+    make: Callable[[ChannelSettings, Clock], Channel]
+
+    def __call__(self, settings: ChannelSettings, clock: Clock) -> Channel:
+        """The channel, not started."""
+        return self.make(settings, clock)

@@ -1,0 +1,88 @@
+"""The channel `webhook`: a signed POST to a URL (Standard Webhooks), answered by its status."""
+
+import asyncio
+from functools import lru_cache
+
+from aiohttp import ClientTimeout
+
+from agents.channels.settings import ChannelFactory, ChannelSettings
+from agents.channels.webhook_address import AddressRefusedError, address_check, checked_url
+from agents.channels.webhook_answer import clean, not_connected, outcome_of
+from agents.channels.webhook_exchange import Exchange, NoAnswerError
+from agents.channels.webhook_pool import Pool, Target
+from agents.channels.webhook_request import RequestRefusedError, request_of, user_agent
+from agents.channels.webhook_signature import signing_keys
+from agents.ports import Clock
+from schemas.due import DueMessage
+from schemas.outcomes import Outcome, Rejected, RetryLater
+
+CONNECT_SHARE = 2 / 3  # of the time limit
+URLS_REMEMBERED = 4_096
+
+
+class WebhookChannel:
+    """One pool of kept-alive connections. A request is never repeated but by the schedule, and no redirect is followed.
+
+    A pooled connection that its server has just closed looks the same whether the request was read or not, so what
+    fails once a connection stands is told as perhaps sent.
+    """
+
+    name = "webhook"
+
+    def __init__(self, settings: ChannelSettings, clock: Clock) -> None:
+        self.honours_key = settings.webhook_honours_key
+        self.delays_ms = settings.delays_ms
+        self.timeout_ms = settings.webhook_timeout_ms
+        self.concurrency = settings.webhook_concurrency
+        self._clock = clock
+        self._keys = signing_keys(settings.webhook_secret or "")
+        self._check = address_check(settings.webhook_allow_private)
+        self._target = lru_cache(URLS_REMEMBERED)(self._new_target)
+        self._agent = user_agent()
+        self._connect_limit = ClientTimeout(connect=self.timeout_ms / 1_000 * CONNECT_SHARE, ceil_threshold=60)
+        self._pool: Pool | None = None
+
+    async def start(self) -> None:
+        """Open the pool."""
+        if self._pool is None:
+            self._pool = Pool(self._check, self.concurrency)
+
+    async def send(self, message: DueMessage) -> Outcome:
+        """One POST."""
+        began_s = asyncio.get_running_loop().time()
+        if self._pool is None:
+            return RetryLater(reason="the webhook channel is not started")
+        try:
+            target = self._target(message.to)
+            request = request_of(message, target.head, self._clock.now_ms(), self._keys, self._agent)
+            connection = await self._pool.take(target, self._connect_limit)
+        except (AddressRefusedError, RequestRefusedError) as fault:
+            return Rejected(reason=clean(str(fault), 300))
+        except Exception as fault:  # noqa: BLE001  failures are outcomes, not exceptions
+            return not_connected(fault)
+        exchange = connection.protocol
+        assert isinstance(exchange, Exchange)
+        try:
+            if not exchange.is_connected():
+                return RetryLater(reason="the connection was closed as soon as it stood")
+            response = await exchange.post(request, began_s + self.timeout_ms / 1_000)
+        except NoAnswerError as fault:
+            return RetryLater(reason=clean(str(fault), 300), maybe_sent=True)
+        except BaseException:
+            exchange.should_close = True
+            raise
+        finally:
+            connection.release()
+        return outcome_of(response, self._clock.now_ms())
+
+    async def stop(self) -> None:
+        """Close the pool; requests under way are cut off."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.shut()
+
+    def _new_target(self, to: str) -> Target:
+        return Target(checked_url(to, self._check))
+
+
+CHANNEL = ChannelFactory("webhook", WebhookChannel)

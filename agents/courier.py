@@ -1,0 +1,365 @@
+"""The courier of a partition of `due.<channel>`: takes due messages, has them sent, remembers, acks (rules 5, 7, 9)."""
+
+import asyncio
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from msgspec.structs import replace
+
+from agents.ack_writer import AckWriter, encoded_ack
+from agents.claimed_log import ClaimedLog, LostClaimError
+from agents.courier_guards import CourierGuards
+from agents.courier_memory import MEMORY_MS, MemoryLoader, claim_record, epoch_record, is_claim, is_perhaps
+from agents.courier_watch import CourierWatch, Unwatched
+from agents.due_reader import DueReader
+from agents.duty import Duty
+from agents.in_order import InOrder
+from agents.outcome_writer import Note, OutcomeWriter, started, started_now
+from agents.ports import Clock, Lease, Log, Memory
+from agents.send_job import Hold, Job
+from agents.send_pool import SendPool
+from schemas.due import DueMessage, Fence
+from schemas.outcomes import (
+    Deferred,
+    Delivered,
+    Expired,
+    Outcome,
+    OutcomeRecord,
+    Rejected,
+    RetryLater,
+    Stale,
+    Unknown,
+)
+from schemas.times import MILLISECOND
+
+IN_HAND_MAX = 4_000
+WAITING_BYTES_MAX = 8 * 1024 * 1024
+CHUNK = 50
+"""Messages prepared before the workers get their turn: the first starts within a millisecond."""
+EARLY_MAX = timedelta(seconds=5)
+MEMORY_SPAN = timedelta(milliseconds=MEMORY_MS)
+TICK_MS = 1_000
+TICKS_TO_FORGET = 60
+STOP_LOOK_MS = 5
+WRITE_MS_MAX = 5_000
+NEVER_KNOWN = "it may have been sent by a courier that ended without an outcome"
+SENT = frozenset({Delivered, RetryLater, Rejected, Deferred, Expired, Unknown})
+"""What a channel may answer."""
+
+
+class CourierPartition(CourierGuards):
+    """What is fed in is sent once due, recorded, acked, and only then done, in offset order. One per assignment.
+
+    `on_broken` hears of what only a restart of the process mends. When a newer courier has claimed, or the lease is
+    gone, the partition lets go by itself, `ended` says why, and nothing more of it is sent, acked or done.
+    """
+
+    def __init__(
+        self,
+        *,
+        partition: int,
+        courier: str,
+        pool: SendPool,
+        due: Log,
+        outcomes: Log,
+        dead_letters: Log,
+        memory: Memory,
+        acks: Callable[[int], AckWriter],
+        clock: Clock,
+        lease: Lease,
+        on_broken: Callable[[Exception], None],
+        watch: CourierWatch | None = None,
+    ) -> None:
+        """`acks` gives the one AckWriter of this process for a timetable partition; `courier` names it for people."""
+        self.partition, self.courier = partition, courier
+        self.pool, self.channel = pool, pool.channel
+        self.memory, self.acks, self.clock, self.lease = memory, acks, clock, lease
+        self.state, self.ended, self.taken_over_end = "new", "", 0
+        self._due, self._on_broken, self._watch = due, on_broken, watch or Unwatched()
+        self._reader = DueReader(f"due.{self.channel.name}", partition, dead_letters)
+        self._log = ClaimedLog(outcomes, is_claim)
+        self._writer = OutcomeWriter(self._log, memory, self._durable, self._fail)
+        self._order = InOrder()
+        self._inbox: deque[tuple[int, bytes | None, Callable[[], object]]] = deque()
+        self._waiting_bytes = 0
+        self._room, self._less = asyncio.Event(), asyncio.Event()
+        self._room.set()
+        self._taking = Duty(self._take_records, self._fail)
+        self._tick: asyncio.Task[None] | None = None
+        self._recovery: asyncio.Task[None] | None = None
+        self.in_flight = {}
+        self._in_hand = self._sending = self._acking = 0
+
+    # ---- life
+
+    def start(self) -> None:
+        """Recover in a task of its own, then work; faults go to `on_broken`. Records may be fed at once."""
+        self._recovery = asyncio.create_task(self._start())
+
+    async def _start(self) -> None:
+        try:
+            await self.recover()
+        except Exception as error:  # noqa: BLE001 - told, whatever it is
+            self._fail(error)
+
+    async def recover(self) -> None:
+        """Claim, load, then take what was fed. Raises LogBrokenError, MemoryAheadError, wire.NewerRecordError."""
+        claim = await self._log.claim(claim_record(self.courier))
+        self.taken_over_end = await self._due.end()
+        loader = MemoryLoader(self.memory, self.is_void_outcome, self._reader.unreadable_outcome)
+        await loader.load(self._log.log, claim + 1, self.clock.now_ms())
+        self.memory.claim = claim
+        self.memory.apply((), claim + 1)
+        if self.state != "new":
+            return
+        self.state = "running"
+        self._writer.repair(sorted(loader.repair))
+        self._tick = asyncio.create_task(self._look_each_second())
+        self._taking.wake()
+
+    async def stop(self) -> None:
+        """Start nothing more, finish what is being sent (within the channel's timeout), write, ack, let go (rule 9)."""
+        if self.state == "new":
+            self.let_go("stopped")
+        if self.state == "gone":
+            return
+        self.state = "stopping"
+        await self._until(lambda: not self._sending, self.channel.timeout_ms)
+        await self._until(lambda: not self._acking, WRITE_MS_MAX)
+        self.let_go("stopped")
+
+    def abandon(self) -> None:
+        """Let go at once: nothing more is sent, written, acked or done."""
+        self.let_go("abandoned")
+
+    async def _until(self, over: Callable[[], bool], ms: int) -> None:
+        limit = self.clock.now_ms() + ms
+        while not over() and self.state != "gone" and self.clock.now_ms() < limit:
+            await self.clock.sleep_ms(STOP_LOOK_MS)
+
+    def let_go(self, why: str) -> None:
+        """Nothing more is sent, written, acked or done; `ended` will be `why`."""
+        if self.state == "gone":
+            return
+        self.state, self.ended = "gone", why
+        self._writer.abandon()
+        self._taking.cancel()
+        for task in (self._tick, self._recovery):
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
+        self._inbox.clear()
+        self.in_flight.clear()
+        self._room.set()
+        self._watch.in_flight(self.channel.name, -self._in_hand)
+
+    def _fail(self, error: Exception) -> None:
+        if self.state == "gone":
+            return
+        lost = isinstance(error, LostClaimError)
+        self.let_go("claim lost" if lost else "broken")
+        if not lost:
+            self._on_broken(error)
+
+    async def _look_each_second(self) -> None:
+        ticks = 0
+        try:
+            while True:
+                await self.clock.sleep_ms(TICK_MS)
+                await self._log.check()
+                self._writer.repair(self._log.take_void())
+                ticks += 1
+                if ticks % TICKS_TO_FORGET == 0:
+                    self.memory.forget(self.clock.now_ms() - MEMORY_MS)
+        except Exception as error:  # noqa: BLE001 - told, whatever it is
+            self._fail(error)
+
+    # ---- records in
+
+    def feed(self, offset: int, value: bytes | None, done: Callable[[], object]) -> None:
+        """Take a record of the due log, in offset order; `done` is called when it and all before it are durable."""
+        if self.state in ("stopping", "gone"):
+            return
+        self._inbox.append((offset, value, done))
+        self._waiting_bytes += len(value or b"")
+        if self._waiting_bytes >= WAITING_BYTES_MAX:
+            self._room.clear()
+        if self.state == "running":
+            self._taking.wake()
+
+    async def room(self) -> None:
+        """Return when another record may be fed."""
+        await self._room.wait()
+
+    async def _take_records(self) -> None:
+        while self._inbox:
+            offset, value, done = self._inbox.popleft()
+            self._waiting_bytes -= len(value or b"")
+            if self._waiting_bytes < WAITING_BYTES_MAX:
+                self._room.set()
+            found = await self._reader.read(offset, value, self.pool.now())
+            self._order.begin(offset, len(found), done)
+            self._hold_in_hand(len(found))
+            for start in range(0, len(found), CHUNK):
+                if not self.may_start():
+                    return
+                self._take(offset, found[start : start + CHUNK])
+                await self.clock.sleep_ms(0)
+            while self._in_hand >= IN_HAND_MAX:
+                self._less.clear()
+                await self._less.wait()
+
+    def _take(self, offset: int, elements: Sequence[DueMessage | Fence]) -> None:
+        messages: list[DueMessage] = []
+        for element in elements:
+            if isinstance(element, Fence):
+                self._pass_fence(offset, element)
+            elif self.is_void(element):
+                self._drop_void(offset, element)
+            else:
+                messages.append(element)
+        keys = [self.key_of(m) for m in messages]
+        now, jobs = self.pool.now(), list[Job]()
+        forgotten = now - MEMORY_SPAN
+        for message, key, known in zip(messages, keys, self.recorded(keys), strict=True):
+            if known is not None and not is_perhaps(known):
+                self._watch.repeat_dropped(self.channel.name)
+                self.ack_again(offset, message, known)
+            elif self.is_in_flight(key):
+                self._watch.repeat_dropped(self.channel.name)
+                self.in_flight[key] += (offset,)
+            else:
+                job = Job(self, message, key, offset, known is not None or self.was_taken_over(offset))
+                if self._begin(job, known, self.is_stale(message, forgotten)):
+                    jobs.append(job)
+        if jobs:
+            self.pool.add(jobs)
+
+    def _begin(self, job: Job, known: OutcomeRecord | None, stale: bool) -> bool:  # noqa: FBT001 - of one caller
+        """Whether a turn that is not recorded is to be sent."""
+        if job.maybe and not self.channel.honours_key:
+            # each send of a former courier was noted before it began: without a note only what is forgotten is in doubt
+            job.maybe = known is not None or stale
+            if job.maybe:
+                self.in_flight[job.key] = ()
+                self.tell(job, Unknown(reason=NEVER_KNOWN), None, self.pool.now())
+                return False
+        if stale:
+            self.ack_stale(job)
+            return False
+        self.in_flight[job.key] = ()
+        return True
+
+    def _hold_in_hand(self, change: int) -> None:
+        self._in_hand += change
+        self._watch.in_flight(self.channel.name, change)
+        if self._in_hand < IN_HAND_MAX:
+            self._less.set()
+
+    def _pass_fence(self, offset: int, fence: Fence) -> None:
+        if fence.epoch < self.memory.epochs.get(fence.partition, -1):
+            self._finish({offset: 1})
+            return
+        self.memory.epochs[fence.partition] = fence.epoch
+        record = epoch_record(self._log.epoch, fence.partition, fence.epoch)
+        self._acking += 1
+        self._writer.note(Note(record, None, partial(self._acked, 1, {offset: 1})))
+
+    def _drop_void(self, offset: int, message: DueMessage) -> None:
+        """The newer owner emits it afresh; that a former courier may have begun it must not be lost with it."""
+        self._watch.void_dropped(self.channel.name)
+        key = self.key_of(message)
+        doubt = self.channel.honours_key and self.was_taken_over(offset)
+        if not doubt or self.is_in_flight(key) or self.memory.get(key) is not None:
+            self._finish({offset: 1})
+            return
+        job = Job(self, message, key, offset, maybe=True)
+        note = started_now(self._log.epoch, job, self.pool.now())
+        self._acking += 1
+        self._writer.note(started(key, note, partial(self._acked, 1, {offset: 1})))
+
+    # ---- what the pool asks (send_job.Hands)
+
+    def hold(self, job: Job, now: datetime) -> Outcome | Hold | None:
+        """What stands against sending it now."""
+        if not self.may_start():
+            return Hold.GONE
+        message = job.message
+        if message.expires_at is not None and self.has_expired(message.expires_at, now):
+            return Expired()
+        if self.is_early(message, now):
+            if message.due_at - now <= EARLY_MAX:
+                return Hold.EARLY
+            return Deferred(until=message.due_at, reason="by this courier's clock it is not due yet")
+        return None
+
+    async def note(self, job: Job) -> bool:
+        """Make durable that its send may begin; whether it still may."""
+        return await self._writer.started(job, self.pool.now()) and self.state != "gone" and self.lease()
+
+    def sending(self, change: int) -> None:
+        """Count what is under way."""
+        self._sending += change
+
+    def tell(self, job: Job, outcome: Outcome, begun: datetime | None, ended: datetime) -> None:
+        """Record an outcome, then ack it."""
+        if self.state == "gone":
+            return
+        if type(outcome) is not Delivered:
+            outcome = self._doubted(job, outcome)
+        self._acking += 1
+        job.outcome, job.begun, job.ended = outcome, begun, ended
+        self._writer.tell(job)
+
+    def _doubted(self, job: Job, outcome: Outcome) -> Outcome:
+        if type(outcome) not in SENT:
+            outcome = Unknown(reason=f"the channel answered {outcome!r}, which is no outcome: mend the channel")
+        assert not isinstance(outcome, Delivered)
+        if isinstance(outcome, RetryLater) and outcome.maybe_sent and not self.channel.honours_key:
+            outcome = Unknown(reason=outcome.reason, response=outcome.response)
+        return replace(outcome, maybe_sent=True) if job.maybe and not outcome.maybe_sent else outcome
+
+    # ---- outcomes out
+
+    def _durable(self, told: list[Job]) -> None:
+        """Outcomes are in log and memory: ack them, and the repeats that waited for them [reack, one_at_a_time]."""
+        if not self.may_ack():
+            return
+        acks: defaultdict[int, list[bytes]] = defaultdict(list)
+        finished: defaultdict[int, defaultdict[int, int]] = defaultdict(lambda: defaultdict(int))
+        delivered, name, in_flight = self._watch.delivered, self.channel.name, self.in_flight
+        for job in told:
+            m, begun, outcome = job.message, job.begun, job.outcome
+            assert outcome is not None
+            acks[m.partition].append(encoded_ack(m, outcome, begun, job.ended))
+            offsets = finished[m.partition]
+            offsets[job.offset] += 1
+            for offset in in_flight.pop(job.key):
+                offsets[offset] += 1
+            delivered(name, outcome, (begun - m.due_at) // MILLISECOND if begun is not None else 0)
+        for partition, encoded in acks.items():
+            self.acks(partition).add(encoded, partial(self._acked, len(encoded), finished[partition]))
+
+    def ack_again(self, offset: int, message: DueMessage, known: OutcomeRecord) -> None:
+        """Ack what is not sent again: a recorded turn, as it was recorded [reack]."""
+        ack = encoded_ack(message, known.result, known.started_at, known.finished_at)
+        self._acking += 1
+        self.acks(message.partition).add([ack], partial(self._acked, 1, {offset: 1}))
+
+    def ack_stale(self, job: Job) -> None:
+        """Ack what is too old to be known: the owner emits it afresh. It is not recorded."""
+        ack = encoded_ack(job.message, Stale(maybe_sent=job.maybe), None, self.pool.now())
+        self._acking += 1
+        self.acks(job.message.partition).add([ack], partial(self._acked, 1, {job.offset: 1}))
+
+    def _acked(self, count: int, finished: dict[int, int]) -> None:
+        self._acking -= count
+        self._finish(finished)
+
+    def _finish(self, finished: dict[int, int]) -> None:
+        if self.state == "gone":
+            return
+        for offset, count in finished.items():
+            self._order.finish(offset, count)
+            self._hold_in_hand(-count)

@@ -1,0 +1,93 @@
+"""What an owner has to decide: acks first, its own findings, then commands in slices that give way to the spout."""
+
+from collections import deque
+
+from msgspec import Struct
+
+from agents.source import Source
+from schemas.commands import Command, Look
+from schemas.decisions import Acked, Asked, Given
+from schemas.events import Unreadable
+
+ACKS_SLICE = 600
+COMMANDS_SLICE = 300
+OWN_SLICE = 600
+
+
+class Stray(Struct, frozen=True):
+    """A command that belongs to another partition: it is forwarded, not refused."""
+
+    command: Command
+    home: int
+
+
+class Item(Struct, gc=False):
+    """One input; `source` None: the owner found it itself."""
+
+    id: str
+    given: Given | Stray | Unreadable
+    source: Source | None = None
+    offset: int = -1
+
+    def finish(self) -> None:
+        """All that follows from it is durable."""
+        if self.source is not None:
+            self.source.order.finish(self.offset)
+
+
+class Inbox:
+    """The order of inputs of one message is kept; a command that must wait holds up its own message only."""
+
+    def __init__(self) -> None:
+        """Empty."""
+        self.acks: deque[Item] = deque()
+        self.own: deque[Item] = deque()
+        self.commands: deque[Item] = deque()
+        self.waiting: dict[str, list[Item]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether anything can be decided now."""
+        return bool(self.acks or self.own or self.commands)
+
+    def put(self, item: Item) -> None:
+        """One more."""
+        match item.given:
+            case Acked():
+                self.acks.append(item)
+            case Asked() | Stray() | Unreadable():
+                self.commands.append(item)
+            case _:
+                self.own.append(item)
+
+    def slice(self) -> list[Item]:
+        """The next inputs to decide."""
+        found: list[Item] = []
+        for queue, most in ((self.acks, ACKS_SLICE), (self.own, OWN_SLICE), (self.commands, COMMANDS_SLICE)):
+            for _ in range(min(most, len(queue))):
+                found.append(queue.popleft())  # noqa: PERF401 - it empties the queue
+        return found
+
+    def must_queue(self, item: Item) -> bool:
+        """Whether an earlier command on this message waits."""
+        return bool(self.waiting) and item.id in self.waiting and is_change(item)
+
+    def wait(self, item: Item) -> None:
+        """Not decidable yet: see `wake`."""
+        self.waiting.setdefault(item.id, []).append(item)
+
+    def wake(self, message_id: str) -> bool:
+        """What this message's commands waited for has come; True when there were any."""
+        if message_id not in self.waiting:
+            return False
+        self.commands.extendleft(reversed(self.waiting.pop(message_id)))
+        return True
+
+    def put_back(self, items: list[Item]) -> None:
+        """Second inputs on a message that is being written: first in the next round."""
+        for item in reversed(items):
+            (self.acks if isinstance(item.given, Acked) else self.commands if item.source else self.own).appendleft(item)
+
+
+def is_change(item: Item) -> bool:
+    """Whether an input asks for a change, not for a look."""
+    return isinstance(item.given, Asked) and not isinstance(item.given.command, Look)

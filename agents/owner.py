@@ -1,0 +1,333 @@
+"""The one owner of a timetable partition: an inbox around `decide` (DESIGN section 3, rules 1 to 7).
+
+The agents feed it, the spout asks it, nothing else touches the partition. A round is: take a slice of the inbox,
+decide, write the rows and await them, take them into mirror and memory, publish events and answers and await them,
+finish the sources. Rounds follow each other, so a crash leaves at most one round's events to be published again.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from agents.inbox import Inbox, Item, Stray
+from agents.near_windows import NearWindows, Place
+from agents.ports import Change, Clock, Home, Lease, Mirror, OwnerWatch, Seat, Stored
+from agents.recovery import Taken, take_over, valid_row
+from agents.round import Round
+from agents.source import Source
+from agents.spout import Spout
+from schemas.decide import decide
+from schemas.decisions import Acked, Asked, Forgotten, Given, Lapsed, Policy, Seen, Wait
+from schemas.events import Unreadable
+from schemas.ids import routing_key
+from schemas.rows import Remembered
+from schemas.times import at
+from schemas.wire import Fault, UnreadableError, read_acks, read_commands
+
+COMMANDS_HELD_MAX = 4_000
+ACKS_HELD_MAX = 50_000
+FORGET_SLICE = 500
+TICK_MS = 1_000
+ROUTED_HEADER = "clepsydra-routed"
+
+
+class PartitionOwner:
+    """Owns one partition from `run()` until it ends or is cancelled."""
+
+    def __init__(
+        self,
+        *,
+        partition: int,
+        name: str,
+        seat: Seat,
+        mirror: Mirror,
+        clock: Clock,
+        lease: Lease,
+        policy: Policy,
+        home: Home,
+        place: Place,
+        watch: OwnerWatch,
+        announce: Callable[[int], None],
+        in_flight_max: int = 5_000,
+        look_ahead_ms: int = 120_000,
+    ) -> None:
+        """`home`: the partition of a routing key; `place`: of a flow or id in `due.<channel>`.
+
+        `announce` is told when the partition is caught up: `emit` is then to be called, once.
+        """
+        self.partition, self.name, self.seat, self.mirror = partition, name, seat, mirror
+        self.clock, self.lease, self.policy, self.home, self.watch = clock, lease, policy, home, watch
+        self.near = NearWindows(place)
+        self.spout = Spout(
+            partition=partition, due=seat.due, mirror=mirror, near=self.near, clock=clock, lease=lease,
+            in_flight_max=in_flight_max, look_ahead_ms=look_ahead_ms, tell=self._lapsed, landed=self._landed,
+            watch=watch,
+        )  # fmt: skip
+        self.inbox = Inbox()
+        self.recent: dict[str, list[Remembered]] = {}
+        self.recent_order: deque[tuple[int, str]] = deque()
+        self.bell = asyncio.Event()
+        self.room = asyncio.Event()
+        self.commands = Source(seat.commands)
+        self.acks = Source(seat.acks)
+        self.announce = announce
+        self.taken: Taken | None = None
+        self.emitted = asyncio.Event()
+        self.ready = False
+        self.stopping = False
+
+    # ---- what agents feed
+
+    def feed_commands(self, record: Stored, done: Callable[[], None]) -> None:
+        """A record of `commands`, in the stream's order; `done` once its rows, events and answers are durable."""
+        if self.commands.offer(record, done, room=self.ready and len(self.inbox.commands) < COMMANDS_HELD_MAX):
+            self.take_commands(record)
+
+    def feed_acks(self, record: Stored, done: Callable[[], None]) -> None:
+        """A record of `acks`; `done` once what follows from it is durable."""
+        if self.acks.offer(record, done, room=self.ready and len(self.inbox.acks) < ACKS_HELD_MAX):
+            self.take_acks(record)
+
+    def take_commands(self, record: Stored) -> None:
+        """Queue a record's commands; what is none, or belongs elsewhere, too."""
+        found = read_commands(record.value)
+        self.commands.order.begin(record.offset, len(found), self.commands.tell)
+        routed = (ROUTED_HEADER, b"%d" % self.seat.partitions) in record.headers
+        for n, command in enumerate(found):
+            given: Asked | Stray | Unreadable
+            if isinstance(command, Fault):
+                given = self._unreadable("commands", record, command, n)
+            elif not routed and (home := self.home(routing_key(command.id))) != self.partition:
+                given = Stray(command, home)
+            else:
+                given = Asked(command, record.offset, record.at_ms)
+            self.inbox.put(Item("" if isinstance(command, Fault) else command.id, given, self.commands, record.offset))
+        self.bell.set()
+
+    def take_acks(self, record: Stored) -> None:
+        """Queue a record's acks; their places in flight are free from now on."""
+        try:
+            found = read_acks(record.value or b"")
+        except UnreadableError as error:
+            fault = self._unreadable("acks", record, Fault("", str(error), "only couriers write here"), None)
+            self.acks.order.begin(record.offset, 1, self.acks.tell)
+            self.inbox.put(Item("", fault, self.acks, record.offset))
+        else:
+            self.acks.order.begin(record.offset, len(found), self.acks.tell)
+            for ack in found:
+                self.spout.came_back(ack)
+                self.inbox.put(Item(ack.id, Acked(ack), self.acks, record.offset))
+        self.bell.set()
+
+    def _unreadable(self, topic: str, record: Stored, fault: Fault, element: int | None) -> Unreadable:
+        return Unreadable(
+            topic=topic, partition=self.partition, offset=record.offset, element=element, at=at(record.at_ms),
+            fault=fault.problem, field=fault.field, remedy=fault.remedy,
+            value=None if record.value is None else record.value[:4096].decode(errors="replace"),
+        )  # fmt: skip
+
+    def _lapsed(self, lapsed: Lapsed) -> None:
+        self.inbox.put(Item(lapsed.id, lapsed))
+        self.bell.set()
+
+    def _landed(self, message_id: str) -> None:
+        if self.inbox.wake(message_id):
+            self.bell.set()
+
+    # ---- its life
+
+    async def run(self) -> None:
+        """Take the partition over and keep it until `stop()`. Raises LostClaimError, LogBrokenError, NewerRecordError."""
+        began = self.clock.now_ms()
+        self.taken = await take_over(self.seat, self.partition, self.name, self.mirror, self.clock, self.watch)
+        self.spout.begin(self.taken.epoch, self.taken.horizon_ms)
+        self.acks.start(self.mirror.acks)
+        self.commands.start(self.mirror.commands)
+        await self._acks_first()
+        await self.commands.look()
+        self.ready = True
+        self.watch.recovered(self.partition, self.clock.now_ms() - began, self.mirror.rows())
+        self.announce(self.partition)
+        try:
+            await self._work()
+        finally:
+            self.ready = False
+            self.spout.end()
+
+    async def emit(self) -> None:
+        """Run the spout until the partition goes."""
+        await self.spout.run()
+
+    async def _work(self) -> None:
+        await together(
+            self._rounds(),
+            self.spout.broke(),
+            self._ticks(),
+            self._read(self.commands, self.take_commands),
+            self._read(self.acks, self.take_acks),
+        )
+
+    async def _acks_first(self) -> None:
+        """Acks to their end as it then stands, before commands and the spout (rule 6)."""
+        await self.acks.look()
+        async for record in self.acks.rest():
+            self.take_acks(record)
+            while self.inbox:
+                await self.round()
+
+    async def _read(self, source: Source, take: Callable[[Stored], None]) -> None:
+        """Read from the log what the stream did not bring, as there is room."""
+        while True:
+            await source.fell_behind.wait()
+            async for record in source.rest():
+                take(record)
+                while len(self.inbox.commands) > COMMANDS_HELD_MAX or len(self.inbox.acks) > ACKS_HELD_MAX:
+                    self.room.clear()
+                    await self.room.wait()
+
+    async def _rounds(self) -> None:
+        while not (self.stopping and not self.spout.writing()):
+            if self.inbox and not self.stopping and self.lease():
+                await self.round()
+                await asyncio.sleep(0)
+            else:
+                self.bell.clear()
+                await self.clock.wait(self.bell, 50 if self.inbox or self.stopping else TICK_MS)
+
+    async def _ticks(self) -> None:
+        """Each second: is the log still ours; which stubs are over; which emissions got no ack."""
+        assert self.taken is not None
+        while True:
+            await self.clock.sleep_ms(TICK_MS)
+            if not self.lease():
+                continue
+            if not self.spout.held:
+                await self.taken.timetable.check()
+            for message_id in self.mirror.to_forget(self.clock.now_ms(), FORGET_SLICE):
+                self.inbox.put(Item(message_id, Forgotten(message_id)))
+            again = self.spout.emit_again()
+            if again:
+                self.watch.overdue_acks(self.partition, again)
+            self.bell.set()
+
+    def stop(self) -> None:
+        """Start nothing more; `run()` returns when what is under way is written."""
+        self.stopping = True
+        self.spout.stopping = True
+        self.bell.set()
+
+    # ---- a round
+
+    async def round(self) -> None:
+        """Decide a slice and make it durable, then visible, then finished."""
+        assert self.taken is not None
+        now = self.clock.now_ms()
+        made = Round(self.taken.epoch)
+        self.decide_all(self.inbox.slice(), made, now)
+        for message_id in self.taken.timetable.take_void():
+            self._repair(message_id, made)
+        if made.changes:
+            await self.write(made)
+        await made.tell(self.seat)
+        self.finish(made)
+
+    def decide_all(self, items: list[Item], made: Round, now: int) -> None:
+        """One decision per message and round: a second input on a message waits for the next."""
+        later: list[Item] = []
+        for item in items:
+            given = item.given
+            if isinstance(given, Stray):
+                made.forward(given)
+                made.finished.append(item)
+            elif isinstance(given, Unreadable):
+                made.refuse(given)
+                made.finished.append(item)
+            elif item.id in made.ids:
+                later.append(item)
+            elif self.inbox.must_queue(item):
+                self.inbox.wait(item)
+            else:
+                self._decide(item, given, made, now)
+        self.inbox.put_back(later)
+
+    def _decide(self, item: Item, given: Given, made: Round, now: int) -> None:
+        row = self.mirror.get(item.id)
+        seen = Seen(
+            row=row,
+            marks=() if row is None else self.spout.marks(row),
+            recent=tuple(self.recent.get(item.id, ())),
+            epoch=made.epoch,
+            progress=self.mirror.commands,
+        )
+        decision = decide(seen, given, now, self.policy)
+        if isinstance(decision, Wait):
+            self.inbox.wait(item)
+            return
+        if decision.writes:
+            made.ids.add(item.id)
+        elif decision.remember is not None:
+            self.recent.setdefault(item.id, []).append(decision.remember)
+            self.recent_order.append((decision.remember.offset, item.id))
+        made.take(item, row, decision)
+
+    def _repair(self, message_id: str, made: Round) -> None:
+        """A former owner wrote over this row: write the valid one again (`continuity`, `repair`)."""
+        if message_id not in made.ids and not message_id.startswith("!"):
+            made.ids.add(message_id)
+            made.changes.append(valid_row(self.mirror, message_id, made.epoch))
+            self.watch.zombie_rows(1)
+
+    async def write(self, made: Round) -> None:
+        """Rows into the log, held from the spout meanwhile; then into mirror and memory."""
+        assert self.taken is not None
+        commands, acks = self.commands.order.low, self.acks.order.low
+        self.spout.hold(made.ids)
+        await self.taken.timetable.append(made.records(commands, acks))
+        self.mirror.commands, self.mirror.acks = commands, acks
+        self.mirror.apply(made.changes, self.taken.timetable.next)
+        for change in made.changes:
+            self._written(change)
+        self.spout.let_go()
+
+    def _written(self, change: Change) -> None:
+        self.near.update(change)
+        self.recent.pop(change.id, None)
+        if change.row is not None:
+            self.spout.settle(change.row)
+        self.inbox.wake(change.id)
+
+    def finish(self, made: Round) -> None:
+        """All of this round is durable and told."""
+        for item in made.finished:
+            item.finish()
+        while self.recent_order and self.recent_order[0][0] < self.mirror.commands:
+            self._forget_recent(*self.recent_order.popleft())
+        for (kind, channel), count in made.kinds.items():
+            self.watch.decided(kind, channel, count)
+        self.room.set()
+
+    def _forget_recent(self, offset: int, message_id: str) -> None:
+        kept = [note for note in self.recent.pop(message_id, ()) if note.offset > offset]
+        if kept:
+            self.recent[message_id] = kept
+
+    async def close(self) -> None:
+        """After `run()`: where it was stopped in peace, say how far all is done, so that the next owner replays nothing."""
+        if self.taken is not None and self.stopping and self.lease():
+            made = Round(self.taken.epoch)
+            await self.taken.timetable.append(made.records(self.commands.order.low, self.acks.order.low))
+            self.mirror.apply((), self.taken.timetable.next)
+
+
+async def together(*parts: Coroutine[Any, Any, None]) -> None:
+    """Run until one ends, then cancel the others; raises what the first to end raised."""
+    tasks = [asyncio.create_task(p) for p in parts]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

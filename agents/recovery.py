@@ -1,0 +1,137 @@
+"""How a partition changes hands: claim, fence, load, repair (rule 6). Acks and commands are then read from the log."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from agents.claimed_log import ClaimedLog
+from agents.ports import Change, Clock, Log, Mirror, OwnerWatch, Record, Seat, Stored
+from schemas.due import Fence
+from schemas.rows import CLAIM_KEY, PROGRESS_KEY, Claim, Progress, Row
+from schemas.times import at
+from schemas.wire import encode, read_timetable
+
+CLOCK_SKEW_MS = 1_000
+"""Added to the horizon: a former owner's clock may have been ahead by this."""
+LOAD_SLICE = 2_000
+EPOCH_HEADER = "epoch"
+
+
+class Taken(Struct):
+    """What a new owner starts from."""
+
+    epoch: int
+    horizon_ms: int
+    timetable: ClaimedLog
+
+
+class Loader:
+    """Feeds the mirror from the timetable: rows of an older epoch after a newer claim are void (rule 7)."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        """Goes on from what the mirror holds."""
+        self.mirror = mirror
+        self.zombies = 0
+
+    def feed(self, records: list[Stored]) -> None:
+        """Take in a slice; the last valid record of an id wins."""
+        changes: dict[str, Change] = {}
+        for record in records:
+            if record.key is not None:
+                self._one(record, changes)
+        if records:
+            self.mirror.apply(changes.values(), records[-1].offset + 1)
+
+    def _one(self, record: Stored, changes: dict[str, Change]) -> None:
+        assert record.key is not None
+        key = record.key.decode()
+        value = None if record.value is None else read_timetable(record.value)
+        match value:
+            case Claim():
+                self.mirror.epoch = max(self.mirror.epoch, record.offset)
+            case Progress():
+                self._progress(value)
+            case Row() | None if self.is_void(epoch_of(record, value)):
+                self.zombies += 1
+                self.mirror.voids.add(key)
+            case Row() | None if key not in (CLAIM_KEY, PROGRESS_KEY):
+                self.mirror.voids.discard(key)
+                before = changes.get(key)
+                old = before.old if before else self.mirror.get(key)
+                changes[key] = Change(key, old, value, record.value)
+            case _:
+                pass
+
+    def is_void(self, epoch: int) -> bool:
+        """Whether a newer owner has claimed before this landed."""
+        return epoch < self.mirror.epoch
+
+    def _progress(self, progress: Progress) -> None:
+        if not self.is_void(progress.epoch):
+            self.mirror.commands = max(self.mirror.commands, progress.commands)
+            self.mirror.acks = max(self.mirror.acks, progress.acks)
+
+
+async def take_over(seat: Seat, partition: int, owner: str, mirror: Mirror, clock: Clock, watch: OwnerWatch) -> Taken:
+    """Claim, fence, load up to the own claim, repair. Raises LostClaimError, LogBrokenError, NewerRecordError."""
+    timetable = ClaimedLog(seat.timetable, is_claim)
+    epoch = await timetable.claim(Record(CLAIM_KEY.encode(), encode(Claim(owner=owner, at=at(clock.now_ms())))))
+    await fence(seat.due, partition, epoch)
+    horizon_ms = clock.now_ms() + CLOCK_SKEW_MS
+    loader = Loader(mirror)
+    async for records in seat.timetable.read(mirror.applied, epoch + 1):
+        for n in range(0, len(records), LOAD_SLICE):
+            loader.feed(records[n : n + LOAD_SLICE])
+            await asyncio.sleep(0)
+    mirror.epoch = epoch
+    mirror.apply((), max(mirror.applied, epoch + 1))
+    if loader.zombies:
+        watch.zombie_rows(loader.zombies)
+    await repair(timetable, mirror, epoch)
+    return Taken(epoch, horizon_ms, timetable)
+
+
+async def fence(due: Mapping[str, Sequence[Log]], partition: int, epoch: int) -> None:
+    """A fence in each partition of each due topic: what a former owner emits after it is void (`fence`)."""
+    record = Record(b"p%d" % partition, b"[" + encode(Fence(partition=partition, epoch=epoch)) + b"]")
+    await asyncio.gather(*(log.append([record]) for logs in due.values() for log in logs))
+
+
+async def repair(timetable: ClaimedLog, mirror: Mirror, epoch: int) -> None:
+    """Write the valid row over a void one that is the newest of its key, before compaction chooses (`repair`)."""
+    while mirror.voids:
+        ids = sorted(mirror.voids)[:LOAD_SLICE]
+        changes = [valid_row(mirror, message_id, epoch) for message_id in ids]
+        await timetable.append([row_record(c, epoch) for c in changes])
+        mirror.voids.difference_update(ids)
+        mirror.voids.update(timetable.take_void())
+        mirror.apply(changes, timetable.next)
+
+
+def valid_row(mirror: Mirror, message_id: str, epoch: int) -> Change:
+    """The row that the mirror holds, in this epoch, to be written over a void one."""
+    row = mirror.get(message_id)
+    if row is None:
+        return Change(message_id, None, None, None)
+    valid = replace(row, epoch=epoch)
+    return Change(message_id, row, valid, encode(valid))
+
+
+def row_record(change: Change, epoch: int) -> Record:
+    """A row as a record; a tombstone has its epoch in a header, so that a former owner's is void too."""
+    headers = () if change.value is not None else ((EPOCH_HEADER, b"%d" % epoch),)
+    return Record(change.id.encode(), change.value, headers)
+
+
+def epoch_of(record: Stored, row: Row | None) -> int:
+    """The epoch of a row or tombstone; what names none (a person's tombstone) is of every epoch."""
+    if row is not None:
+        return row.epoch
+    return next((int(v) for k, v in record.headers if k == EPOCH_HEADER), record.offset)
+
+
+def is_claim(record: Stored) -> bool:
+    """Whether a timetable record is somebody's claim."""
+    return record.key == CLAIM_KEY.encode()

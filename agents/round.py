@@ -1,0 +1,93 @@
+"""One round of an owner: what was decided, and the order in which it becomes durable and visible (rule 1)."""
+
+import asyncio
+
+from agents.inbox import Item, Stray
+from agents.ports import Change, Record, Seat
+from agents.recovery import row_record
+from schemas.commands import Answer, Create
+from schemas.decisions import Asked, Decision
+from schemas.events import Unreadable
+from schemas.rows import PROGRESS_KEY, Progress, Row
+from schemas.times import at
+from schemas.wire import encode, packs
+
+
+class Round:
+    """Collected while a slice is decided; written by the owner in the order rows, then everything else."""
+
+    def __init__(self, epoch: int) -> None:
+        """An empty round of this epoch."""
+        self.epoch = epoch
+        self.changes: list[Change] = []
+        self.ids: set[str] = set()
+        self.events: list[Record] = []
+        self.dead: list[Record] = []
+        self.answers: dict[int, list[bytes]] = {}
+        self.forwards: dict[int, list[Record]] = {}
+        self.finished: list[Item] = []
+        self.kinds: dict[tuple[str, str], int] = {}
+
+    def take(self, item: Item, old: Row | None, decision: Decision) -> None:
+        """A decision: the input is finished once all of this is durable."""
+        if decision.writes:
+            value = None if decision.row is None else encode(decision.row)
+            self.changes.append(Change(item.id, old, decision.row, value))
+        for event in decision.events:
+            self.events.append(Record(event.id.encode(), encode(event)))
+            kind = (event.kind, event.channel or "")
+            self.kinds[kind] = self.kinds.get(kind, 0) + 1
+        for letter in decision.dead:
+            self.dead.append(Record(letter.id.encode(), encode(letter)))
+        if decision.answer is not None and isinstance(item.given, Asked):
+            self._answer(item, item.given, decision.answer)
+        self.finished.append(item)
+
+    def _answer(self, item: Item, asked: Asked, answer: Answer) -> None:
+        if asked.command.reply_to is not None:
+            self.answers.setdefault(asked.command.reply_to, []).append(encode(answer))
+        elif answer.result == "refused" and isinstance(asked.command, Create):
+            self.refuse(refusal(asked, answer, item))
+
+    def refuse(self, letter: Unreadable) -> None:
+        """An input that cannot be decided goes to the dead letters, with what is wrong with it."""
+        key = f"{letter.topic}/{letter.partition}/{letter.offset}"
+        self.dead.append(Record(key.encode(), encode(letter)))
+
+    def forward(self, stray: Stray) -> None:
+        """A command for another partition."""
+        record = Record(stray.command.id.encode(), encode(stray.command))
+        self.forwards.setdefault(stray.home, []).append(record)
+
+    def records(self, commands: int, acks: int) -> list[Record]:
+        """The rows, and with them how far all before this round is done (`watermark`)."""
+        progress = Progress(epoch=self.epoch, commands=commands, acks=acks)
+        rows = [row_record(change, self.epoch) for change in self.changes]
+        return [*rows, Record(PROGRESS_KEY.encode(), encode(progress))]
+
+    async def tell(self, seat: Seat) -> None:
+        """Events, dead letters, answers and forwarded commands: after the rows, never beside them (`row_then_event`)."""
+        writes = []
+        if self.events:
+            writes.append(seat.events.append(self.events))
+        if self.dead:
+            writes.append(seat.dead_letters.append(self.dead))
+        for partition, found in self.answers.items():
+            if partition < seat.partitions:
+                writes.append(seat.answers(partition).append([Record(None, pack) for pack in packs(found)]))
+        for partition, records in self.forwards.items():
+            writes.append(seat.forward(partition).append(records))
+        await asyncio.gather(*writes)
+
+
+def refusal(asked: Asked, answer: Answer, item: Item) -> Unreadable:
+    """A refused command that nobody waits to hear of."""
+    return Unreadable(
+        topic="commands",
+        partition=-1,
+        offset=item.offset,
+        at=at(asked.at_ms),
+        fault=answer.detail,
+        remedy="correct it and write it again",
+        value=asked.command,
+    )

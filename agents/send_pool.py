@@ -1,0 +1,239 @@
+"""The hands of one channel in one process: long-lived workers that send what all its partitions give them."""
+
+import asyncio
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Coroutine, Generator, Iterable
+from datetime import datetime
+from types import coroutine
+from typing import Any
+
+import structlog
+
+from agents.early_jobs import EarlyJobs
+from agents.ports import Channel, Clock
+from agents.send_job import Hold, Job, endpoint
+from schemas.due import DueMessage
+from schemas.outcomes import Outcome, RetryLater, Unknown
+from schemas.times import EPOCH, at
+
+TURN = 100
+"""Messages sent without suspending before the loop gets its turn."""
+
+log = structlog.get_logger(__name__)
+
+
+class SendPool:
+    """At most `channel.concurrency` sends at once, `share` of them to one endpoint.
+
+    A send that never suspends costs no task, timer or future: the first step of each is made by hand, and only what is
+    still under way after it counts against limits.
+    """
+
+    def __init__(
+        self, channel: Channel, clock: Clock, on_broken: Callable[[Exception], None], *, share: int | None = None
+    ) -> None:
+        self.channel = channel
+        self.clock = clock
+        self._on_broken = on_broken
+        self._share = share or max(1, channel.concurrency // 4)
+        self._jobs: deque[Job] = deque()
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._busy: Counter[str] = Counter()
+        self._parked: defaultdict[str, deque[Job]] = defaultdict(deque)
+        self._full: set[str] = set()
+        self._early = EarlyJobs(clock, self.add)
+        self._now_ms, self._now = 0, EPOCH
+
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Send these when it is their turn."""
+        self._jobs.extend(jobs)
+        self._more()
+
+    async def stop(self) -> None:
+        """Cancel what is under way: partitions have stopped before, or are abandoned."""
+        self._early.cancel()
+        workers = list(self._workers)
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+    def now(self) -> datetime:
+        """The clock's time, converted once per millisecond."""
+        now_ms = self.clock.now_ms()
+        if now_ms != self._now_ms:
+            self._now_ms, self._now = now_ms, at(now_ms)
+        return self._now
+
+    # ---- limits
+
+    def is_full(self, place: str) -> bool:
+        """Whether an endpoint has its share of the sends under way."""
+        return place in self._full
+
+    def _enter(self, place: str) -> None:
+        if place:
+            self._busy[place] += 1
+            if self._busy[place] >= self._share:
+                self._full.add(place)
+
+    def _leave(self, place: str) -> None:
+        if not place:
+            return
+        self._busy[place] -= 1
+        self._full.discard(place)
+        if not self._busy[place]:
+            del self._busy[place]
+        self._unpark(place)
+
+    def _unpark(self, place: str) -> None:
+        """One more job for an endpoint; called too when one was not sent after all."""
+        parked = None if place in self._full else self._parked.get(place)
+        if parked:
+            self._jobs.appendleft(parked.popleft())
+            if not parked:
+                del self._parked[place]
+
+    # ---- workers
+
+    def _more(self) -> None:
+        """There are jobs: one more worker, if there is one."""
+        if not self._jobs:
+            return
+        while self._idle:
+            waiting = self._idle.popleft()
+            if not waiting.done():
+                waiting.set_result(None)
+                return
+        if len(self._workers) < self.channel.concurrency:
+            worker = asyncio.create_task(self._work())
+            self._workers.add(worker)
+            worker.add_done_callback(self._ended)
+
+    def _ended(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        error = None if worker.cancelled() else worker.exception()
+        if isinstance(error, Exception):
+            self._on_broken(error)
+
+    async def _work(self) -> None:
+        jobs, loop, turn = self._jobs, asyncio.get_running_loop(), 0
+        step = self._send if self.channel.honours_key else self._send_noted
+        while True:
+            while not jobs:
+                waiting: asyncio.Future[None] = loop.create_future()
+                self._idle.append(waiting)
+                await waiting
+            job = jobs.popleft()
+            if self._full and self.is_full(place := endpoint(job.message.to)):
+                self._parked[place].append(job)
+                continue
+            under_way = step(job)
+            if under_way is not None:
+                self._more()
+                await under_way
+                turn = 0
+                continue
+            if self._parked:
+                self._unpark(endpoint(job.message.to))
+            if (turn := turn + 1) == TURN:
+                turn = 0
+                await self.clock.sleep_ms(0)
+
+    def _may_send(self, job: Job, now: datetime) -> bool:
+        held = job.hands.hold(job, now)
+        if held is None:
+            return True
+        if held is Hold.EARLY:
+            self._early.add(job)
+        elif held is not Hold.GONE:
+            job.hands.tell(job, held, None, now)
+        return False
+
+    def _send(self, job: Job) -> Coroutine[Any, Any, None] | None:
+        """Begin a send; what remains to be awaited of it, or None when it is over."""
+        begun = self.now()
+        if not self._may_send(job, begun):
+            return None
+        sending = self.channel.send(job.message)
+        try:
+            waiting = sending.send(None)
+        except StopIteration as end:
+            job.hands.tell(job, end.value, begun, self.now())
+            return None
+        except Exception as error:  # noqa: BLE001 - a channel may fail in any way
+            job.hands.tell(job, self._failed(job.message, error), begun, self.now())
+            return None
+        return self._rest(job, sending, waiting, begun)
+
+    async def _rest(self, job: Job, sending: Coroutine[Any, Any, Outcome], waiting: Any, begun: datetime) -> None:
+        place = endpoint(job.message.to)
+        self._enter(place)
+        job.hands.sending(1)
+        try:
+            outcome = await self._bounded(job.message, go_on(sending, waiting))
+            job.hands.tell(job, outcome, begun, self.now())
+        finally:
+            job.hands.sending(-1)
+            self._leave(place)
+
+    async def _bounded(self, message: DueMessage, rest: Coroutine[Any, Any, Outcome]) -> Outcome:
+        """The outcome of a send, within the channel's timeout; failures are outcomes too."""
+        bound = asyncio.timeout(self.channel.timeout_ms / 1000)
+        try:
+            async with bound:
+                return await rest
+        except TimeoutError as error:
+            if not bound.expired():
+                return self._failed(message, error)
+            return self._unanswered(f"no answer within {self.channel.timeout_ms} ms")
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return self._failed(message, error)
+        except Exception as error:  # noqa: BLE001 - a channel may fail in any way
+            return self._failed(message, error)
+
+    async def _send_noted(self, job: Job) -> None:
+        """On a channel that honours no key: what may begin is durable before it does (rule 10)."""
+        place = endpoint(job.message.to)
+        if not self._may_send(job, self.now()):
+            self._unpark(place)
+            return
+        self._enter(place)
+        job.hands.sending(1)
+        try:
+            if await job.hands.note(job):
+                begun = self.now()
+                outcome = await self._bounded(job.message, self.channel.send(job.message))
+                job.hands.tell(job, outcome, begun, self.now())
+        finally:
+            job.hands.sending(-1)
+            self._leave(place)
+
+    def _failed(self, message: DueMessage, error: BaseException) -> Outcome:
+        log.error("channel_raised", channel=self.channel.name, key=message.key, turn=message.turn, exc_info=error)
+        return self._unanswered(f"{type(error).__name__}: {error}")
+
+    def _unanswered(self, reason: str) -> Outcome:
+        return RetryLater(reason=reason, maybe_sent=True) if self.channel.honours_key else Unknown(reason=reason)
+
+
+@coroutine
+def go_on(begun: Coroutine[Any, Any, Outcome], waiting: Any) -> Generator[Any, Any, Outcome]:
+    """Go on with a coroutine whose first step was made by hand and that waits for `waiting`; its result."""
+    try:
+        while True:
+            try:
+                sent = yield waiting
+            except GeneratorExit:
+                begun.close()
+                raise
+            except BaseException as error:  # noqa: BLE001 - as `yield from` does, cancellation included
+                waiting = begun.throw(error)
+            else:
+                waiting = begun.send(sent)
+    except StopIteration as end:
+        result: Outcome = end.value
+        return result

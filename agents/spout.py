@@ -1,0 +1,272 @@
+"""The spout of one partition: emits what is due, marks it first, knows what has landed (rules 2 and 4)."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+
+from msgspec import Struct
+
+from agents.near_windows import Armed, NearWindows, ReadyQueue, due_body, prefixed
+from agents.ports import Clock, Due, Lease, Log, Mirror, OwnerWatch, Record
+from schemas.decisions import Lapsed, Mark
+from schemas.lifecycle import LIVE
+from schemas.outcomes import Ack
+from schemas.rows import Delivery, Row
+from schemas.times import MINUTE_MS, ms_of, rfc3339
+from schemas.wire import packs
+
+REEMIT_MS = 15 * MINUTE_MS
+"""No ack for so long: an alert, and the same turn is emitted again (rule 2)."""
+SLICE = 1_000
+IDLE_MS = 1_000
+
+
+class Emission(Struct, gc=False):
+    """What was emitted and is not settled. `counted`: it still fills a place in flight."""
+
+    turn: int
+    birth: int
+    at_ms: int
+    channel: str
+    flow: str | None
+    landed: bool = False
+    counted: bool = True
+
+
+class Spout:
+    """Marks a delivery, then produces it; the mark says `emitted` only when the produce is acknowledged."""
+
+    def __init__(
+        self,
+        *,
+        partition: int,
+        due: Mapping[str, Sequence[Log]],
+        mirror: Mirror,
+        near: NearWindows,
+        clock: Clock,
+        lease: Lease,
+        in_flight_max: int,
+        look_ahead_ms: int,
+        tell: Callable[[Lapsed], None],
+        landed: Callable[[str], None],
+        watch: OwnerWatch,
+    ) -> None:
+        """`tell`: of deliveries found expired; `landed`: of ids whose emission is now in Kafka."""
+        self.partition, self.due, self.mirror, self.near = partition, due, mirror, near
+        self.clock, self.lease, self.look_ahead_ms = clock, lease, look_ahead_ms
+        self.tell, self.landed, self.watch = tell, landed, watch
+        self.queues = {c: ReadyQueue(in_flight_max, max(1, in_flight_max // 10)) for c in due}
+        self.emissions: dict[tuple[str, int], Emission] = {}
+        self.held: set[str] = set()
+        self.set_aside: list[Armed] = []
+        self.bell = asyncio.Event()
+        self.outgoing: dict[tuple[str, int], list[Armed]] = {}
+        self.writers: dict[tuple[str, int], asyncio.Task[None]] = {}
+        self.epoch = -1
+        self.horizon_ms = -1
+        self.armed_to: Due | None = None
+        self.fault: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.stopping = False
+
+    def begin(self, epoch: int, horizon_ms: int) -> None:
+        """Emit in this epoch; what was due by the horizon, a former owner may have emitted (rule 2, `maybe_emitted`)."""
+        self.epoch, self.horizon_ms = epoch, horizon_ms
+
+    def mark(self, row: Row, d: Delivery) -> Mark:
+        """What is known of the emission of a delivery's present turn."""
+        emission = self.emissions.get((row.id, d.target))
+        if emission is not None and emission.turn == d.turn and emission.birth == row.birth:
+            return Mark.EMITTED if emission.landed else Mark.PRODUCING
+        return Mark.PERHAPS if self.perhaps_emitted(d) else Mark.FREE
+
+    def perhaps_emitted(self, d: Delivery) -> bool:
+        """Whether its turn was begun under a former owner and was due when this one's fences landed (`horizon`)."""
+        return d.turn_epoch < self.epoch and d.state in LIVE and ms_of(d.due_at) <= self.horizon_ms
+
+    def marks(self, row: Row) -> tuple[Mark, ...]:
+        """The marks of all deliveries."""
+        return tuple(self.mark(row, d) for d in row.deliveries)
+
+    async def run(self) -> None:
+        """Emit until `end`; what breaks a produce is raised by `broke`."""
+        try:
+            while not self.fault.done():
+                self.bell.clear()
+                if self.stopping or not self.lease():
+                    await self.clock.wait(self.bell, 50)
+                elif self.arm() | self.emit():
+                    await asyncio.sleep(0)
+                else:
+                    await self.clock.wait(self.bell, self.pause_ms())
+        except Exception as error:  # noqa: BLE001 - raised by broke()
+            self._break(error)
+
+    async def broke(self) -> None:
+        """Never returns before `end`; raises what broke the spout."""
+        await self.fault
+
+    def end(self) -> None:
+        """The partition goes: emit no more, leave what is under way."""
+        if not self.fault.done():
+            self.fault.set_result(None)
+        self.bell.set()
+        for writer in self.writers.values():
+            writer.cancel()
+
+    def _break(self, error: Exception) -> None:
+        if not self.fault.done():
+            self.fault.set_exception(error)
+
+    def pause_ms(self) -> float:
+        """How long nothing will be due."""
+        next_ms = self.near.next_due_ms()
+        return IDLE_MS if next_ms is None else max(0, min(IDLE_MS, next_ms - self.clock.now_ms()))
+
+    def arm(self) -> bool:
+        """Load a slice of the next windows; True when there is more."""
+        until = self.clock.now_ms() + self.look_ahead_ms
+        near = self.near
+        if near.full() or near.horizon.due_ms > until - self.look_ahead_ms // 8:
+            return False
+        found = self.mirror.due_from(near.horizon, until, SLICE)
+        near.horizon = found[-1] if len(found) == SLICE else Due(until, "\U0010ffff", 0)
+        for due in found:
+            row = self.mirror.get(due.id)
+            if row is not None and (due.id, due.target) not in near.armed:
+                near.arm_one(row, due.target)
+        return len(found) == SLICE
+
+    def emit(self) -> bool:
+        """Move what is due to the ready queues and from there to the writers; True when there is more to do at once."""
+        now = self.clock.now_ms()
+        moved = 0
+        for armed in self.near.due(now, SLICE):
+            moved += 1
+            self.queues[armed.channel].push(armed)
+        taken = 0
+        for channel, queue in self.queues.items():
+            batch = queue.take(SLICE)
+            taken += len(batch)
+            for armed in batch:
+                self._start(channel, queue, armed, now)
+        return moved == SLICE or taken >= SLICE
+
+    def _start(self, channel: str, queue: ReadyQueue, armed: Armed, now: int) -> None:
+        key = (armed.id, armed.target)
+        if self.near.armed.get(key) is not armed or self._emitted(key, armed):
+            queue.release(armed.flow)
+        elif armed.id in self.held:
+            queue.release(armed.flow)
+            self.set_aside.append(armed)
+        elif armed.expires_ms is not None and armed.expires_ms <= now:
+            queue.release(armed.flow)
+            self.tell(Lapsed(*key))
+        else:
+            self._mark(key, channel, armed, now)
+            self._send(channel, armed)
+
+    def _emitted(self, key: tuple[str, int], armed: Armed) -> bool:
+        emission = self.emissions.get(key)
+        return emission is not None and emission.turn == armed.turn and emission.birth == armed.birth
+
+    def _mark(self, key: tuple[str, int], channel: str, armed: Armed, now: int) -> None:
+        """Before the produce, never after it: a command decided meanwhile must know (rule 2, `mark_first`)."""
+        self.emissions[key] = Emission(armed.turn, armed.birth, now, channel, armed.flow)
+
+    def _send(self, channel: str, armed: Armed) -> None:
+        place = (channel, armed.place)
+        waiting = self.outgoing.setdefault(place, [])
+        waiting.append(armed)
+        writer = self.writers.get(place)
+        if writer is None or writer.done():
+            self.writers[place] = asyncio.create_task(self._write(place))
+
+    async def _write(self, place: tuple[str, int]) -> None:
+        """One batch at a time; what comes in meanwhile is the next batch."""
+        log = self.due[place[0]][place[1]]
+        try:
+            while batch := self.outgoing.pop(place, None):
+                await log.append([Record(b"p%d" % self.partition, pack) for pack in packs(self._records(batch))])
+                self.has_landed(batch)
+        except Exception as error:  # noqa: BLE001 - raised by broke()
+            self._break(error)
+
+    def _records(self, batch: list[Armed]) -> list[bytes]:
+        now = rfc3339(self.clock.now_ms())
+        prefix = f'{{"kind":"due","v":1,"partition":{self.partition},"epoch":{self.epoch},"emitted_at":"{now}",'.encode()
+        return list(prefixed(prefix, [a.body or self._body(a) for a in batch]))
+
+    def _body(self, armed: Armed) -> bytes:
+        row = self.mirror.get(armed.id)
+        assert row is not None, f"{armed.id} is armed and has no row"
+        return due_body(row, row.deliveries[armed.target])
+
+    def has_landed(self, batch: list[Armed]) -> None:
+        """These are in Kafka: only now may `too_late: emitted` be answered (`answer_after_emit`)."""
+        for armed in batch:
+            emission = self.emissions.get((armed.id, armed.target))
+            if emission is not None and emission.turn == armed.turn:
+                emission.landed = True
+                self.near.drop_body(armed)
+                self.landed(armed.id)
+        self.watch.emitted(self.partition, batch[0].channel, len(batch))
+
+    def hold(self, ids: set[str]) -> None:
+        """These rows are being written: emit none of them (rule 1)."""
+        self.held = ids
+
+    def let_go(self) -> None:
+        """The write is over."""
+        self.held = set()
+        for armed in self.set_aside:
+            self.queues[armed.channel].push(armed)
+        self.set_aside.clear()
+        self.bell.set()
+
+    def came_back(self, ack: Ack) -> None:
+        """An ack has arrived: its place in flight is free, though its row is not written yet."""
+        emission = self.emissions.get((ack.id, ack.target))
+        if emission is not None and emission.counted and emission.turn == ack.turn and emission.birth == ack.birth:
+            emission.counted = False
+            self.queues[emission.channel].release(emission.flow)
+            if len(self.queues[emission.channel]):
+                self.bell.set()
+
+    def settle(self, row: Row) -> None:
+        """A row was written: drop the marks of turns that are over."""
+        for d in row.deliveries:
+            emission = self.emissions.get((row.id, d.target))
+            if emission is not None and (d.turn != emission.turn or d.state not in LIVE):
+                del self.emissions[row.id, d.target]
+                if emission.counted:
+                    self.queues[emission.channel].release(emission.flow)
+
+    def emit_again(self) -> int:
+        """Emit again what got no ack for 15 minutes, with the same turn; how many."""
+        late = self.clock.now_ms() - REEMIT_MS
+        again = 0
+        for (message_id, target), emission in list(self.emissions.items()):
+            if emission.at_ms > late:
+                break
+            if emission.landed and emission.counted and message_id not in self.held:
+                again += self._again(message_id, target, emission)
+        return again
+
+    def _again(self, message_id: str, target: int, emission: Emission) -> int:
+        """The mark stays: it was emitted, and nobody may edit or cancel it meanwhile."""
+        armed = self.near.armed.get((message_id, target))
+        if armed is None or armed.turn != emission.turn:
+            return 0
+        del self.emissions[message_id, target]
+        emission.at_ms = self.clock.now_ms()
+        self.emissions[message_id, target] = emission
+        self._send(emission.channel, armed)
+        return 1
+
+    def in_flight(self) -> dict[str, int]:
+        """Emitted and not acked, by channel."""
+        return {c: q.in_flight for c, q in self.queues.items()}
+
+    def writing(self) -> list[asyncio.Task[None]]:
+        """Produces under way."""
+        return [w for w in self.writers.values() if not w.done()]
+

@@ -1,0 +1,147 @@
+"""`clepsydra doctor`: what is wrong with this set-up, and what to do about it."""
+
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Literal
+
+import aiohttp
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, KafkaError
+from msgspec import Struct
+
+from gateway.cli_topics import all_specs
+from gateway.client import reason
+from gateway.version import version
+from schemas.times import at
+from topology.settings import Settings, SettingsError, load_settings
+from topology.topic_admin import check_topics
+
+PYTHON_MIN = (3, 11)
+FREE_BYTES_MIN = 1 << 30
+CLOCK_OFF_S_MAX = 2.0
+BUILT = datetime(2026, 1, 1, tzinfo=UTC)
+TIMEOUT_S = 5
+KAFKA_REMEDY = "start it (`clepsydra dev` brings one), or correct CLEPSYDRA_BROKERS"
+
+
+class Finding(Struct, frozen=True):
+    """One check: `ok`, or `wrong` / `note` with the remedy."""
+
+    check: str
+    verdict: Literal["ok", "note", "wrong"]
+    found: str
+    remedy: str = ""
+
+
+async def examine(url: str, api_key: str | None, now_ms: int) -> list[Finding]:
+    """All checks, in the order in which to mend."""
+    findings = [_python()]
+    try:
+        settings = load_settings()
+    except SettingsError as fault:
+        return [*findings, Finding("settings", "wrong", "; ".join(fault.faults), "correct these variables")]
+    findings += [
+        Finding("settings", "ok", f"prefix {settings.prefix}, {settings.partitions} partitions"),
+        _data(settings),
+    ]
+    findings += [finding async for finding in _kafka(settings)]
+    findings += [finding async for finding in _gateway(url, api_key, now_ms)]
+    return findings
+
+
+def _python() -> Finding:
+    found = f"Python {sys.version.split()[0]}, Clepsydra {version()}"
+    if sys.version_info < PYTHON_MIN:
+        return Finding("python", "wrong", found, "install Python 3.11 or newer")
+    return Finding("python", "ok", found)
+
+
+def _data(settings: Settings) -> Finding:
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.data):
+            free = shutil.disk_usage(settings.data).free
+    except OSError as fault:
+        remedy = "make it writable, or set CLEPSYDRA_DATA to a directory that is"
+        return Finding("data directory", "wrong", f"{settings.data}: {fault.strerror}", remedy)
+    found = f"{settings.data}, {free / 1e9:.1f} GB free"
+    if free < FREE_BYTES_MIN:
+        return Finding("data directory", "wrong", found, "free some space, or set CLEPSYDRA_DATA to another disk")
+    return Finding("data directory", "ok", found)
+
+
+async def _kafka(settings: Settings) -> AsyncIterator[Finding]:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.brokers, request_timeout_ms=TIMEOUT_S * 1000)
+    try:
+        await admin.start()
+        yield Finding("kafka", "ok", f"{settings.brokers} answers")
+        specs = all_specs(settings)
+        found = await check_topics(admin, specs, replication=settings.replication)
+        if not found:
+            yield Finding("topics", "ok", f"{len(specs)} topics are as they should be")
+        missing = [f.topic for f in found if f.problem == "does not exist"]
+        if missing:
+            yield Finding(
+                "topics", "wrong", f"{len(missing)} are missing: {', '.join(missing)}", "run `clepsydra topics create`"
+            )
+        for finding in found:
+            if finding.topic not in missing:
+                said = f"{finding.topic} {finding.problem}"
+                yield Finding("topics", "wrong" if finding.fatal else "note", said, finding.remedy)
+    except KafkaConnectionError:
+        yield Finding("kafka", "wrong", f"no broker answers at {settings.brokers}", KAFKA_REMEDY)
+    except KafkaError as fault:
+        yield Finding("kafka", "wrong", f"{settings.brokers}: {fault}", KAFKA_REMEDY)
+    finally:
+        await admin.close()
+
+
+async def _gateway(url: str, api_key: str | None, now_ms: int) -> AsyncIterator[Finding]:
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    start = "start `clepsydra gateway`, or give --url / CLEPSYDRA_URL"
+    try:
+        async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
+            async with session.get(f"{url.rstrip('/')}/readyz") as response:
+                status, date = response.status, response.headers.get("date")
+            if status != 200:
+                yield Finding(
+                    "gateway", "wrong", f"{url} is not ready ({status})", "see its log: it cannot reach Kafka"
+                )
+                return
+            yield Finding("gateway", "ok", f"{url} is ready")
+            yield _clock(date, now_ms)
+            async with session.get(f"{url.rstrip('/')}/v1/messages/doctor") as response:
+                yield _owner(response.status)
+    except (TimeoutError, aiohttp.ClientError, ValueError) as fault:
+        yield Finding("gateway", "wrong", f"{url} does not answer ({reason(fault)})", start)
+        yield _clock(None, now_ms)
+
+
+def _owner(status: int) -> Finding:
+    match status:
+        case 200 | 404:
+            return Finding("scheduler", "ok", "the owner of a message answers")
+        case 401:
+            return Finding("scheduler", "note", "not asked: no API key, or a wrong one", "set CLEPSYDRA_API_KEY")
+        case _:
+            remedy = "start `clepsydra worker scheduler`, and see its log"
+            return Finding("scheduler", "wrong", f"the owner of a message does not answer ({status})", remedy)
+
+
+def _clock(date: str | None, now_ms: int) -> Finding:
+    """Against the gateway's `Date` (whole seconds), or at least the year of this release."""
+    remedy = "synchronise the clocks (chrony, systemd-timesyncd): messages are sent by the machine's clock"
+    now = at(now_ms)
+    if now < BUILT:
+        return Finding("clock", "wrong", f"it is set to {now:%Y-%m-%d}", remedy)
+    if date is None:
+        return Finding("clock", "ok", f"{now:%Y-%m-%dT%H:%M:%SZ} is possible; there was no other clock to compare with")
+    off_s = abs((parsedate_to_datetime(date) - now).total_seconds())
+    if off_s > CLOCK_OFF_S_MAX:
+        return Finding("clock", "wrong", f"{off_s:.0f} s away from the gateway's", remedy)
+    return Finding("clock", "ok", "within 2 s of the gateway's")

@@ -1,0 +1,27 @@
+"""What a user did, or what their set-up lacks: told in a line, without a traceback."""
+
+from aiokafka.errors import KafkaConnectionError, KafkaError
+
+from topology.commander_errors import CommanderStartError
+from topology.embedded_errors import EmbeddedKafkaError
+from topology.settings import SettingsError
+from topology.topic_admin import TopicsError
+
+
+class UserError(Exception):
+    """What is wrong, and what to do."""
+
+
+TOLD = (UserError, CommanderStartError, EmbeddedKafkaError, SettingsError, TopicsError)
+"""Errors whose text says what to do."""
+
+
+def told(fault: Exception, brokers: str) -> str | None:
+    """The text for a user; None for a bug."""
+    match fault:
+        case KafkaConnectionError():
+            return f"no Kafka broker answers at {brokers}: start one (`clepsydra dev`), or correct CLEPSYDRA_BROKERS"
+        case KafkaError():
+            return f"Kafka at {brokers} cannot be used: {fault}"
+        case _:
+            return str(fault) if isinstance(fault, TOLD) else None

@@ -1,0 +1,163 @@
+"""Everything on this machine: an embedded Kafka, its topics, and our processes as children."""
+
+import asyncio
+import secrets
+import shutil
+from base64 import b64encode
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+from aiokafka.admin import AIOKafkaAdminClient
+
+from gateway.cli_topics import all_specs
+from gateway.errors import UserError
+from gateway.supervisor import ChildSpec, Supervisor
+from schemas.ids import routing_key
+from topology.embedded_kafka import EmbeddedKafka
+from topology.embedded_process import free_port, port_is_free
+from topology.partitions import partition_of
+from topology.settings import Settings, load_settings
+from topology.topic_admin import create_topics
+
+READY_WITHIN_S = 60
+LOOK_AGAIN_S = 0.1
+Tell = Callable[[str], None]
+
+
+class LocalStack:
+    """Kafka, scheduler, courier and gateway; enter it to start them, leave it to stop them, the last one first."""
+
+    def __init__(self, data: Path, *, port: int, fresh: bool = False, tell: Tell, settings: Settings) -> None:
+        self.data = data.resolve()
+        self.logs = self.data / "logs"
+        self._port = port
+        self._fresh = fresh
+        self._tell = tell
+        self._given = settings
+        self._stack = AsyncExitStack()
+        self.kafka = EmbeddedKafka(self.data / "kafka", fresh=fresh, progress=tell)
+        self.supervisor = Supervisor(self.logs, tell)
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stack.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    @property
+    def url(self) -> str:
+        """Of the gateway."""
+        return f"http://127.0.0.1:{self._port}"
+
+    async def _start(self) -> None:
+        self._port = self._port or free_port()
+        if not port_is_free(self._port):
+            raise UserError(f"port {self._port} is taken: stop what listens there, or give another with --port")
+        await self._stack.enter_async_context(self.kafka)
+        if self._fresh:
+            shutil.rmtree(self.data / "state", ignore_errors=True)
+        self.settings = self._settings()
+        await _make_topics(self.settings)
+        self._stack.push_async_callback(self.supervisor.stop)
+        environment = _environment(self.settings)
+        for name, *arguments in (
+            ("scheduler", "worker", "scheduler"),
+            ("courier", "worker", "courier"),
+            ("gateway", "gateway"),
+        ):
+            await self.supervisor.start(
+                ChildSpec(name=name, arguments=["gateway.cli", *arguments], environment=environment)
+            )
+
+    def _settings(self) -> Settings:
+        key, secret = self._given.api_key, self._given.webhook_secret
+        return load_settings(
+            brokers=self.kafka.bootstrap,
+            data=self.data / "state",
+            api_key=key or _kept(self.data / "api-key", lambda: secrets.token_hex(16)),
+            webhook_secret=secret or _kept(self.data / "webhook-secret", _webhook_secret),
+            webhook_allow_private=True,
+            replication=1,
+            host="127.0.0.1",
+            port=self._port,
+        )
+
+    async def ready(self) -> None:
+        """Returns when the owner of every partition answers. Raises UserError, naming the logs, after a minute."""
+        key = self.settings.api_key
+        assert key is not None
+        headers = {"Authorization": f"Bearer {key.get_secret_value()}"}
+        try:
+            async with asyncio.timeout(READY_WITHIN_S), aiohttp.ClientSession(self.url, headers=headers) as session:
+                for probe in _probes(self.settings.partitions):
+                    while not await _answers(session, probe):  # noqa: ASYNC110  another process tells
+                        await asyncio.sleep(LOOK_AGAIN_S)
+        except TimeoutError:
+            raise UserError(
+                f"not ready within {READY_WITHIN_S} s: see scheduler.log, courier.log, gateway.log in {self.logs}"
+            ) from None
+
+
+async def _answers(session: aiohttp.ClientSession, probe: str) -> bool:
+    """Whether the owner says that it has no such message."""
+    try:
+        async with session.get(f"/v1/messages/{probe}") as response:
+            return response.status == 404
+    except aiohttp.ClientError:
+        return False
+
+
+def _probes(partitions: int) -> list[str]:
+    """One id in each partition."""
+    found: dict[int, str] = {}
+    number = 0
+    while len(found) < partitions:
+        probe = f"probe-{number}"
+        found.setdefault(partition_of(routing_key(probe), partitions), probe)
+        number += 1
+    return list(found.values())
+
+
+async def _make_topics(settings: Settings) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.brokers)
+    await admin.start()
+    try:
+        await create_topics(admin, all_specs(settings), replication=1)
+    finally:
+        await admin.close()
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """What the children are told: what differs from their defaults or from our own environment."""
+    assert settings.api_key is not None
+    assert settings.webhook_secret is not None
+    return {
+        "CLEPSYDRA_BROKERS": settings.brokers,
+        "CLEPSYDRA_DATA": str(settings.data),
+        "CLEPSYDRA_API_KEY": settings.api_key.get_secret_value(),
+        "CLEPSYDRA_WEBHOOK_SECRET": settings.webhook_secret.get_secret_value(),
+        "CLEPSYDRA_WEBHOOK_ALLOW_PRIVATE": "true",
+        "CLEPSYDRA_HOST": settings.host,
+        "CLEPSYDRA_PORT": str(settings.port),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _kept(file: Path, make: Callable[[], str]) -> str:
+    """A secret of this data directory, readable for its owner only."""
+    if not file.exists():
+        file.touch(mode=0o600)
+        file.write_text(make())
+    return file.read_text()
+
+
+def _webhook_secret() -> str:
+    return "whsec_" + b64encode(secrets.token_bytes(32)).decode()

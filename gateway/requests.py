@@ -1,0 +1,141 @@
+"""What comes in over HTTP, as the schemas' own records: one definition for HTTP and Kafka."""
+
+import re
+from hashlib import blake2b
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+import msgspec
+from fastapi import Request
+from msgspec import UNSET, Struct, UnsetType
+
+from gateway.problems import ProblemError, invalid
+from schemas.ids import ID_MAX, id_fault
+from schemas.message import Changes, Message
+from schemas.wire import Fault, explain
+
+REQUEST_BYTES_MAX = 1024 * 1024
+KEY_MAX = 255
+NAMESPACE = UUID("6c1b52a2-0f6d-5f5c-9a35-6f2f6a0c8d11")
+"""Of the ids made from an Idempotency-Key (RFC 9562, UUIDv5). It must never change."""
+
+
+class NewMessage(Message, frozen=True, kw_only=True):
+    """A message to schedule. Without `id` it gets one: of the Idempotency-Key, else a random one."""
+
+    id: str | UnsetType = UNSET  # type: ignore[assignment]  # the one difference from what goes into Kafka
+    allow_past: bool = False
+
+    def named(self, message_id: str) -> Message:
+        """The message with its id."""
+        return Message(
+            **{name: getattr(self, name) for name in Message.__struct_fields__ if name != "id"}, id=message_id
+        )
+
+
+class Keyed(Struct, frozen=True):
+    """The Idempotency-Key of a request, or None."""
+
+    key: str | None
+
+    def message_id(self) -> str:
+        """For a message without one: the same for the same key."""
+        return str(uuid4() if self.key is None else uuid5(NAMESPACE, self.key))
+
+    def command_id(self, method: str, message_id: str, content: bytes) -> str:
+        """The same for each repeat of one request. With other content it is another request, for its owner to judge."""
+        if self.key is None:
+            return str(uuid4())
+        digest = blake2b(f"{method}\0{message_id}\0{self.key}\0".encode() + content, digest_size=16)
+        return f"key:{method}:{digest.hexdigest()}"
+
+
+async def read_body(request: Request) -> bytes:
+    """The whole body. Raises ProblemError 413 for more than 1 MiB, without reading further."""
+    length = request.headers.get("content-length", "")
+    if length.isdigit() and int(length) > REQUEST_BYTES_MAX:
+        raise _too_large(f"it has {length} bytes")
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > REQUEST_BYTES_MAX:
+            raise _too_large("it has more")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _too_large(found: str) -> ProblemError:
+    detail = f"{REQUEST_BYTES_MAX} bytes are the most a request may have and {found}: a message's body may have 262144"
+    return ProblemError(413, "too_large", "The request is too large", detail)
+
+
+def read_message(body: bytes) -> NewMessage:
+    """Raises ProblemError: 400 for what is no JSON, 422 naming the field, the problem and the remedy."""
+    new: NewMessage = _decode(body, NewMessage)
+    if new.id is not UNSET:
+        fault = id_fault(new.id)
+        if fault:
+            raise invalid(field_fault(f"`id` {fault}"))
+    return new
+
+
+def read_changes(body: bytes) -> Changes:
+    """Raises ProblemError: 400 for what is no JSON, 422 naming the field, the problem and the remedy."""
+    changes: Changes = _decode(body, Changes)
+    if not changes.given():
+        fields = ", ".join(Changes.__struct_fields__)
+        raise invalid(Fault("", "changes nothing", f"give at least one of {fields}"))
+    return changes
+
+
+def _decode(body: bytes, into: type[Any]) -> Any:
+    try:
+        return msgspec.json.decode(body, type=into)
+    except msgspec.ValidationError as fault:
+        raise invalid(_explained(fault)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        detail = "send a JSON object, and `Content-Type: application/json`"
+        problem = Fault("", f"the body is not JSON: {fault}", detail)
+        raise ProblemError(400, "not_json", "The body is not JSON", str(problem), errors=(problem,)) from None
+
+
+def _explained(fault: Exception) -> Fault:
+    """The last part of "problem: remedy" is the remedy, where the rule itself gives one."""
+    known = explain(fault)
+    text = str(fault)
+    return field_fault(text) if text.startswith("`") and " - at " not in text else known
+
+
+def field_fault(text: str) -> Fault:
+    """The fault in a rule's sentence, "`field` what is wrong: what to do"."""
+    named = re.match(r"`([^`]+)` ?", text)
+    problem, _, remedy = text[named.end() if named else 0 :].partition(": ")
+    return Fault(named[1] if named else "", problem, remedy or "correct the value and send it again")
+
+
+def read_key(request: Request) -> Keyed:
+    """Raises ProblemError 422 for an Idempotency-Key that cannot be one."""
+    key = request.headers.get("idempotency-key")
+    if key is not None and not (0 < len(key) <= KEY_MAX and key.isprintable()):
+        raise invalid(
+            Fault("Idempotency-Key", "is empty, too long or not printable", f"give 1 to {KEY_MAX} characters")
+        )
+    return Keyed(key)
+
+
+def read_revision(request: Request) -> int | None:
+    """The revision of `If-Match`, None without it or for `*`. Raises ProblemError 422."""
+    given = request.headers.get("if-match", "*").strip()
+    if given == "*":
+        return None
+    number = re.fullmatch(r'(?:W/)?"?(\d{1,15})"?', given)
+    if number is None:
+        raise invalid(Fault("If-Match", f"is {given!r}", 'give the revision you have seen, as in If-Match: "3"'))
+    return int(number[1])
+
+
+def check_id(message_id: str) -> str:
+    """An id of the address. Raises ProblemError 422 for what no message can have as one."""
+    if not (0 < len(message_id) <= ID_MAX and message_id.isprintable()):
+        raise invalid(Fault("id", "cannot be an id", f"ids have 1 to {ID_MAX} printable characters"))
+    return message_id

@@ -1,0 +1,127 @@
+"""What becomes of a courier's answer: pure, called by decide alone."""
+
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from schemas.decide_command import delivery_event, final_event, finished
+from schemas.decisions import NOTHING, Decision, Policy, Seen
+from schemas.events import DeadLetter
+from schemas.ids import delivery_key
+from schemas.lifecycle import (
+    HELD_WHOLE,
+    LIVE,
+    DeliveryState,
+    Doubt,
+    GiveUp,
+    Lapse,
+    Move,
+    Moved,
+    PutOff,
+    RetryAt,
+    transition,
+)
+from schemas.lifecycle import Delivered as Taken
+from schemas.outcomes import Ack, Deferred, Delivered, Expired, Outcome, Rejected, RetryLater, Stale, Unknown
+from schemas.retry import NoMore, jittered, next_delay
+from schemas.rows import TIMELINE_KEPT, Delivery, Moment, Row
+from schemas.times import at, ms_of
+
+
+def acked(seen: Seen, ack: Ack, now_ms: int, policy: Policy) -> Decision:
+    """An ack of another birth or turn changes nothing (rule 3, `stale_ack`); its event may have been lost, so it goes again."""
+    row = seen.row
+    if row is None or row.birth != ack.birth or ack.target >= len(row.deliveries):
+        return NOTHING
+    d = row.deliveries[ack.target]
+    if d.turn != ack.turn or d.state not in LIVE:
+        return _again(row, d, ack)
+    tried = _attempted(d, ack)
+    moved = transition(tried.state, tried.maybe_sent, tried.attempts, _move(row, tried, ack, now_ms, policy))
+    assert moved is not None
+    return settled(seen, row, _moved(seen, tried, moved), ack.turn, now_ms, policy)
+
+
+def lapsed(seen: Seen, target: int, now_ms: int, policy: Policy) -> Decision:
+    """The spout's word that a delivery is past its `expires_at`; looked at again, since an edit may have come between."""
+    row = seen.row
+    if row is None or row.message.expires_at is None or now_ms < ms_of(row.message.expires_at):
+        return NOTHING
+    d = row.deliveries[target]
+    moved = transition(d.state, d.maybe_sent, d.attempts, Lapse())
+    if moved is None:
+        return NOTHING
+    return settled(seen, row, replace(d, state=moved.state, reason="expired before it was sent"), d.turn, now_ms, policy)
+
+
+def settled(seen: Seen, row: Row, d: Delivery, turn: int, now_ms: int, policy: Policy) -> Decision:
+    """The row with one delivery moved, and what has to be told of it."""
+    deliveries = (*row.deliveries[: d.target], d, *row.deliveries[d.target + 1 :])
+    moment = Moment(at=at(now_ms), what=d.state.value, target=d.target if len(deliveries) > 1 else None, note=d.reason)
+    whole = replace(
+        row, epoch=seen.epoch, deliveries=deliveries, timeline=(*row.timeline, moment)[-TIMELINE_KEPT:], updated_at=at(now_ms)
+    )
+    new = finished(whole, now_ms, policy)
+    events = (delivery_event(new, d, turn), *final_event(new))
+    dead = (DeadLetter(id=row.id, at=at(now_ms), target=d.target, state=d.state, reason=d.reason, row=whole),)
+    return Decision(writes=True, row=new, events=events, dead=dead if d.state in HELD_WHOLE else ())
+
+
+def _again(row: Row, d: Delivery, ack: Ack) -> Decision:
+    moved_on = d.turn == ack.turn + 1 and d.state in (DeliveryState.RETRYING, DeliveryState.SCHEDULED)
+    if moved_on or d.turn == ack.turn and d.state not in LIVE:
+        return Decision(events=(delivery_event(row, d, ack.turn), *final_event(row)))
+    return NOTHING
+
+
+def _attempted(d: Delivery, ack: Ack) -> Delivery:
+    """The delivery with what the attempt left on it: count, times, the receiver's response."""
+    result = ack.result
+    tried = isinstance(result, Delivered | RetryLater | Rejected | Unknown)
+    maybe = getattr(result, "maybe_sent", False)
+    return replace(
+        d,
+        attempts=d.attempts + tried,
+        maybe_sent=False if isinstance(result, Delivered) else d.maybe_sent or maybe,
+        first_attempt_at=d.first_attempt_at or (ack.started_at if tried else None),
+        last_attempt_at=ack.started_at if tried else d.last_attempt_at,
+        last_response=result.response if tried else d.last_response,
+        reason=getattr(result, "reason", ""),
+    )
+
+
+def _move(row: Row, d: Delivery, ack: Ack, now_ms: int, policy: Policy) -> Move:
+    result: Outcome = ack.result
+    match result:
+        case Delivered():
+            return Taken()
+        case RetryLater(after_ms=after_ms):
+            return _retry(row, d, after_ms, now_ms, policy)
+        case Rejected():
+            return GiveUp()
+        case Deferred(until=until):
+            return PutOff(ms_of(until))
+        case Stale():
+            return PutOff(ms_of(d.due_at))
+        case Expired():
+            return Lapse()
+        case Unknown():
+            return Doubt()
+        case _:
+            assert_never(result)
+
+
+def _retry(row: Row, d: Delivery, after_ms: int | None, now_ms: int, policy: Policy) -> Move:
+    own = row.message.retry
+    delays = policy.delays_ms.get(d.channel, ()) if own is None else tuple(int(x.total_seconds() * 1000) for x in own.delays)
+    again = next_delay(delays, d.attempts, after_ms)
+    if isinstance(again, NoMore):
+        return GiveUp()
+    return RetryAt(now_ms + jittered(again.delay_ms, f"{delivery_key(row.id, d.target)}!{d.turn}"))
+
+
+def _moved(seen: Seen, d: Delivery, moved: Moved) -> Delivery:
+    """A delivery that will be emitted again has a new turn, begun in this epoch (rule 3, `turn`)."""
+    if moved.due_ms is None:
+        return replace(d, state=moved.state)
+    return replace(d, state=moved.state, due_at=at(moved.due_ms), turn=d.turn + 1, turn_epoch=seen.epoch)

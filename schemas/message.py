@@ -1,0 +1,165 @@
+"""A message as its sender asks for it."""
+
+from base64 import b64decode
+from binascii import Error as Base64Error
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+
+from schemas.ids import id_fault
+
+BODY_MAX = 256 * 1024
+HEADERS_MAX = 8 * 1024
+METADATA_MAX = 4 * 1024
+NO_BODY = Raw(b"")
+"""The one empty body: msgspec leaves a default out by identity, and another `Raw(b"")` would be written as `"body":}`."""
+
+Instant = Annotated[datetime, Meta(tz=True, description="RFC 3339 with an offset, e.g. 2026-11-23T08:00:00Z")]
+Name = Annotated[str, Meta(min_length=1, max_length=200)]
+Priority = Annotated[int, Meta(ge=0, le=9, description="9 goes first among overdue messages, 0 last")]
+Tags = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...], Meta(max_length=10)]
+Channel = Annotated[str, Meta(pattern="^[a-z][a-z0-9_-]{0,39}$")]
+Address = Annotated[str, Meta(max_length=2048, description="a URL for webhook, an address for email, a topic for kafka")]
+Headers = dict[Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")], Annotated[str, Meta(pattern=r"^[^\r\n\x00]*$")]]
+Delay = Annotated[timedelta, Meta(description="ISO 8601 duration, e.g. PT5S")]
+
+
+class Input(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Base of what people send: unknown fields are named, not ignored."""
+
+
+class Retry(Input, frozen=True, kw_only=True):
+    """The delays between attempts, in place of the channel's own schedule."""
+
+    delays: Annotated[tuple[Delay, ...], Meta(max_length=50)]
+
+    def __post_init__(self) -> None:
+        for delay in self.delays:
+            if not timedelta(0) <= delay <= timedelta(days=7):
+                raise ValueError(f"a delay of {delay} is not between 0 s and 7 days")
+
+
+class Target(Input, frozen=True, kw_only=True):
+    """One receiver of a message with many."""
+
+    channel: Channel
+    to: Address = ""
+    flow: Name | None = None
+
+
+class Message(Input, frozen=True, kw_only=True):
+    """What to send, where and when (DESIGN section 8). Raises ValueError, naming the fault, for what types cannot say."""
+
+    id: str
+    due_at: Instant
+    channel: Channel | None = None
+    to: Address = ""
+    body: Raw = NO_BODY
+    body_base64: str | None = None
+    content_type: Annotated[str, Meta(max_length=200, pattern=r"^[^\r\n\x00]*$")] | None = None
+    headers: Headers = {}
+    account: Name | None = None
+    flow: Name | None = None
+    priority: Priority = 5
+    expires_at: Instant | None = None
+    retry: Retry | None = None
+    targets: Annotated[tuple[Target, ...], Meta(max_length=100)] = ()
+    tags: Tags = ()
+    metadata: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        if not self.targets and self.channel is None:
+            raise ValueError("`channel` is missing: name a channel, or give `targets`")
+        if self.targets and (self.channel is not None or self.to):
+            raise ValueError("`targets` stands in place of `channel` and `to`: give one or the other")
+        if self.expires_at is not None and self.expires_at <= self.due_at:
+            raise ValueError("`expires_at` is not after `due_at`: it would never be sent")
+        compact_body(self)
+        check_sizes(self)
+
+    def aims(self) -> tuple[Target, ...]:
+        """The receivers, one or many."""
+        return self.targets or (Target(channel=self.channel or "", to=self.to),)
+
+    def flow_of(self, target: Target) -> str | None:
+        """The flow that limits a target: its own, else the message's, else its account."""
+        return target.flow or self.flow or self.account
+
+
+def compact_body(message: Message) -> None:
+    """JSON is kept as it was given, key order and numbers too, less the white space."""
+    raw = bytes(message.body)
+    if raw and raw[:1] != b'"':
+        msgspec.structs.force_setattr(message, "body", Raw(msgspec.json.format(raw, indent=-1)))
+
+
+def check_sizes(message: Message) -> None:
+    """Raises ValueError when a part is larger than allowed."""
+    if message.body_base64 is not None and bytes(message.body):
+        raise ValueError("`body` and `body_base64` exclude each other: give one")
+    if message.body_base64 is not None or len(bytes(message.body)) > BODY_MAX:
+        size = len(body_bytes(message.body, message.body_base64))
+        if size > BODY_MAX:
+            raise ValueError(f"`body` has {size} bytes: {BODY_MAX} at most; put large content elsewhere and send its address")
+    if message.headers and sum(len(k) + len(v) for k, v in message.headers.items()) > HEADERS_MAX:
+        raise ValueError(f"`headers` are larger than {HEADERS_MAX} bytes")
+    if message.metadata and len(msgspec.json.encode(message.metadata)) > METADATA_MAX:
+        raise ValueError(f"`metadata` is larger than {METADATA_MAX} bytes")
+
+
+def body_bytes(body: Raw, base64: str | None) -> bytes:
+    """The bytes to send: a string's UTF-8, compact JSON, or decoded base64. Raises ValueError for bad base64."""
+    if base64 is not None:
+        try:
+            return b64decode(base64, validate=True)
+        except Base64Error as fault:
+            raise ValueError(f"`body_base64` is not base64: {fault}") from fault
+    raw = bytes(body)
+    return msgspec.json.decode(raw, type=str).encode() if raw[:1] == b'"' else raw
+
+
+def check_user_id(message_id: str) -> None:
+    """Raises ValueError when a user may not choose this id."""
+    fault = id_fault(message_id)
+    if fault:
+        raise ValueError(f"`id` {fault}")
+
+
+class Changes(Input, frozen=True, kw_only=True):
+    """What an edit changes; what is left out stays; null takes a value away."""
+
+    due_at: Instant | UnsetType = UNSET
+    to: Address | UnsetType = UNSET
+    body: Raw | UnsetType = UNSET
+    body_base64: str | None | UnsetType = UNSET
+    content_type: Annotated[str, Meta(max_length=200, pattern=r"^[^\r\n\x00]*$")] | None | UnsetType = UNSET
+    headers: Headers | UnsetType = UNSET
+    priority: Priority | UnsetType = UNSET
+    expires_at: Instant | None | UnsetType = UNSET
+    retry: Retry | None | UnsetType = UNSET
+    tags: Tags | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET
+
+    def given(self) -> dict[str, Any]:
+        """The fields to change, by name."""
+        return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
+
+
+TIMING = frozenset({"due_at", "expires_at", "priority", "retry"})
+"""What an edit may still change after a first attempt (rule 3): the content is fixed then."""
+
+
+def edited(message: Message, changes: Changes) -> Message:
+    """The message with the changes made. Raises ValueError where the result is no valid message."""
+    given = changes.given()
+    if "body" in given:
+        given.setdefault("body_base64", None)
+    elif given.get("body_base64") is not None:
+        given["body"] = NO_BODY
+    if "to" in given and message.targets:
+        raise ValueError("`to` cannot be edited on a message with `targets`: cancel it and make a new one")
+    new = msgspec.structs.replace(message, **given)
+    Message.__post_init__(new)
+    return new

@@ -1,0 +1,128 @@
+"""The timetable: one row per message, claims, progress."""
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from schemas.lifecycle import DeliveryState, MessageState, is_finished, message_state
+from schemas.message import NO_BODY, Message
+from schemas.outcomes import Response
+
+VERSION = 1
+ANSWERS_KEPT = 8
+TIMELINE_KEPT = 20
+
+Result = Literal[
+    "accepted", "cancelled", "partly_cancelled", "too_late", "conflict", "not_found", "revision_mismatch", "refused", "found"
+]
+
+
+class Remembered(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """An answer given once, kept with its command's offset: a replay is answered with it (rule 1)."""
+
+    command_id: str
+    offset: int
+    result: Result
+    state: MessageState | None = None
+    due_at: datetime | None = None
+    revision: int = 0
+    detail: str = ""
+    deliveries: dict[str, DeliveryState] = {}
+
+
+class Moment(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One line of a message's timeline."""
+
+    at: datetime
+    what: str
+    target: int | None = None
+    note: str = ""
+
+
+class Delivery(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One target of a message: where it is, when it is next due, what was tried."""
+
+    target: int
+    channel: str
+    to: str = ""
+    flow: str | None = None
+    state: DeliveryState = DeliveryState.SCHEDULED
+    due_at: datetime
+    turn: int = 1
+    turn_epoch: int
+    attempts: int = 0
+    maybe_sent: bool = False
+    first_attempt_at: datetime | None = None
+    last_attempt_at: datetime | None = None
+    last_response: Response | None = None
+    reason: str = ""
+
+
+class Row(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="row"):
+    """A live message, whole; or the stub of a finished one, without body, headers and metadata."""
+
+    v: int = VERSION
+    epoch: int
+    id: str
+    birth: int
+    revision: int = 1
+    original: str
+    message: Message
+    deliveries: tuple[Delivery, ...]
+    answers: tuple[Remembered, ...] = ()
+    timeline: tuple[Moment, ...] = ()
+    created_at: datetime
+    updated_at: datetime
+    forget_at: datetime | None = None
+    stub: bool = False
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing will move any more by itself."""
+        return is_finished(d.state for d in self.deliveries)
+
+    @property
+    def state(self) -> MessageState:
+        """The state of the message as far as the timetable knows: emissions are not in it."""
+        return message_state(d.state for d in self.deliveries)
+
+    def answered(self, command_id: str) -> Remembered | None:
+        """The answer this command got before, if it did."""
+        return next((a for a in self.answers if a.command_id == command_id), None)
+
+
+class Claim(Struct, frozen=True, kw_only=True, tag_field="kind", tag="claim"):
+    """A new owner: its epoch is the offset where this landed; rows of older epochs after it are void (rule 7)."""
+
+    v: int = VERSION
+    owner: str
+    at: datetime
+
+
+class Progress(Struct, frozen=True, kw_only=True, tag_field="kind", tag="progress"):
+    """Offsets up to which all is decided and rows, events and answers are durable (rule 1)."""
+
+    v: int = VERSION
+    epoch: int
+    commands: int
+    acks: int
+
+
+CLAIM_KEY = "!claim"
+PROGRESS_KEY = "!progress"
+
+
+def kept(answers: tuple[Remembered, ...], birth: int, progress: int) -> tuple[Remembered, ...]:
+    """The answers a row keeps: its first, the last eight, and every one that a replay from `progress` could ask for."""
+    if len(answers) <= ANSWERS_KEPT:
+        return answers
+    recent = len(answers) - ANSWERS_KEPT
+    return tuple(a for n, a in enumerate(answers) if n >= recent or a.offset >= progress or a.offset == birth)
+
+
+def stubbed(message: Message) -> Message:
+    """What stays of a finished message."""
+    return replace(message, body=NO_BODY, body_base64=None, headers={}, metadata={}, content_type=None)
+

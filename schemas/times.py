@@ -1,0 +1,22 @@
+"""Instants: whole Unix milliseconds in rules, UTC datetimes (RFC 3339 on the wire) in records."""
+
+from datetime import UTC, datetime, timedelta
+
+MINUTE_MS = 60_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+
+
+def at(ms: int) -> datetime:
+    """The UTC datetime of a Unix time in milliseconds."""
+    return EPOCH + ms * MILLISECOND
+
+
+def ms_of(moment: datetime) -> int:
+    """Unix milliseconds of an aware datetime, rounded up: what is due within a millisecond is due at its end."""
+    return -((EPOCH - moment) // MILLISECOND)
+
+
+def rfc3339(ms: int) -> str:
+    """`2026-11-23T08:00:00.000Z`."""
+    return at(ms).isoformat(timespec="milliseconds")[:-6] + "Z"

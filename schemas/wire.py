@@ -1,0 +1,177 @@
+"""Records as bytes: packs (JSON arrays), versions, and faults that say what to mend."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from schemas.commands import Answer, Command
+from schemas.due import DueMessage, Fence
+from schemas.outcomes import Ack, CourierClaim, EpochSeen, OutcomeRecord, Started
+from schemas.rows import Claim, Progress, Row
+
+PACK_COUNT_MAX = 200
+PACK_BYTES_MAX = 512 * 1024
+VERSION = 1
+
+
+class Fault(Struct, frozen=True):
+    """Why an input was refused: the field, what is wrong with its value, what to do."""
+
+    field: str
+    problem: str
+    remedy: str
+
+    def __str__(self) -> str:
+        """One line for people."""
+        return f"{self.field or 'record'}: {self.problem} ({self.remedy})"
+
+
+class NewerRecordError(Exception):
+    """A newer release wrote this: the process gives the partition up and exits, saying so."""
+
+
+class UnreadableError(Exception):
+    """A record of our own topics that is not what it should be."""
+
+
+class _Peek(Struct):
+    v: int = VERSION
+
+
+encoder = msgspec.json.Encoder()
+encode = encoder.encode
+_peek = msgspec.json.Decoder(_Peek)
+_raws = msgspec.json.Decoder(list[Raw])
+_command = msgspec.json.Decoder(Command)
+_commands = msgspec.json.Decoder(list[Command])
+_dues = msgspec.json.Decoder(list[DueMessage | Fence])
+_acks = msgspec.json.Decoder(list[Ack])
+_answers = msgspec.json.Decoder(list[Answer])
+_timetable = msgspec.json.Decoder(Row | Claim | Progress)
+_outcome = msgspec.json.Decoder(OutcomeRecord | CourierClaim | EpochSeen | Started)
+
+
+def packs(elements: Iterable[bytes]) -> Iterator[bytes]:
+    """JSON arrays of the elements, cut by count and size; never empty."""
+    pack: list[bytes] = []
+    size = 0
+    for element in elements:
+        if pack and (len(pack) == PACK_COUNT_MAX or size + len(element) > PACK_BYTES_MAX):
+            yield b"[" + b",".join(pack) + b"]"
+            pack, size = [], 0
+        pack.append(element)
+        size += len(element) + 1
+    if pack:
+        yield b"[" + b",".join(pack) + b"]"
+
+
+def elements(value: bytes) -> list[Raw]:
+    """The elements of a pack, or the one object that it is. Raises msgspec.DecodeError for what is no JSON."""
+    return _raws.decode(value) if value.lstrip()[:1] == b"[" else [Raw(value)]
+
+
+def read_commands(value: bytes | None) -> list[Command | Fault]:
+    """The commands of a record, in order; a bad one becomes a Fault and leaves the others alone."""
+    if not value:
+        return [Fault("", "the record has no value", "write a command as a JSON object, or an array of them")]
+    try:
+        found = _commands.decode(value)
+        if all(c.v == VERSION for c in found):
+            return list(found)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        pass
+    try:
+        return [_read_command(raw) for raw in elements(value)]
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        return [Fault("", f"is not JSON: {fault}", "write a command as a JSON object, or an array of them")]
+
+
+def _read_command(raw: Raw) -> Command | Fault:
+    try:
+        version = _peek.decode(raw).v
+        if version != VERSION:
+            return Fault("v", f"is {version}, this release knows {VERSION}", "upgrade Clepsydra, or write version 1")
+        command: Command = _command.decode(raw)
+        return command
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+        return explain(fault)
+
+
+REMEDIES = (
+    ("timezone component", "give the offset, as in 2026-11-23T08:00:00+01:00 or ...Z"),
+    ("RFC3339", "write RFC 3339, as in 2026-11-23T08:00:00Z"),
+    ("unknown field", "see the list of fields in the API reference, or take it out"),
+    ("missing required field", "add it"),
+    ("Invalid value", "use one of the kinds create, edit, cancel, look"),
+    ("duration", "write an ISO 8601 duration, as in PT5S"),
+    ("regex", "see the characters that are allowed in the API reference"),
+    ("base64", "encode the bytes as standard base64"),
+    ("id` has a control", "use printable characters"),
+)
+
+
+def explain(fault: Exception, root: str = "") -> Fault:
+    """The field, problem and remedy of a decoding error."""
+    text = str(fault)
+    problem, _, path = text.partition(" - at `")
+    path = path.rstrip("`").replace("$.", "", 1).replace("$", "", 1)
+    path = path.removeprefix("message.")
+    named = re.search(r"`([A-Za-z0-9_]+)`", problem)
+    if named and ("field" in problem or problem.startswith("`")):
+        path = f"{path}.{named[1]}".lstrip(".")
+    remedy = next((r for mark, r in REMEDIES if mark in problem), "correct the value and send it again")
+    return Fault(f"{root}{path}", problem, remedy)
+
+
+def _own(decoder: msgspec.json.Decoder[Any], value: bytes) -> Any:
+    """Decode a record of our own. Raises NewerRecordError, UnreadableError."""
+    try:
+        found = decoder.decode(value)
+    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+        check_version(value)
+        raise UnreadableError(f"{fault}: {value[:200]!r}") from fault
+    for record in found if isinstance(found, list) else (found,):
+        if record.v != VERSION:
+            check_version(value)
+    return found
+
+
+def check_version(value: bytes) -> None:
+    """Raises NewerRecordError when any element has a version that this release does not know."""
+    try:
+        versions = {_peek.decode(raw).v for raw in elements(value)}
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return
+    if versions - {VERSION}:
+        raise NewerRecordError(
+            f"a record of version {max(versions)} was found and this release knows {VERSION}: "
+            f"a newer release wrote it; deploy that release here too. It reads {value[:120]!r}"
+        )
+
+
+def read_due(value: bytes) -> list[DueMessage | Fence]:
+    """A pack of due messages and fences."""
+    return _own(_dues, value)  # type: ignore[no-any-return]
+
+
+def read_acks(value: bytes) -> list[Ack]:
+    """A pack of acks."""
+    return _own(_acks, value)  # type: ignore[no-any-return]
+
+
+def read_answers(value: bytes) -> list[Answer]:
+    """A pack of answers."""
+    return _own(_answers, value)  # type: ignore[no-any-return]
+
+
+def read_timetable(value: bytes) -> Row | Claim | Progress:
+    """One record of the timetable."""
+    return _own(_timetable, value)  # type: ignore[no-any-return]
+
+
+def read_outcome(value: bytes) -> OutcomeRecord | CourierClaim | EpochSeen | Started:
+    """One record of a courier's memory."""
+    return _own(_outcome, value)  # type: ignore[no-any-return]

@@ -1,0 +1,82 @@
+"""Mirror and Memory of the simulation: the disk of one process. Conformance with the real ones: tests/contracts."""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+
+from agents.ports import Change, Due
+from schemas.lifecycle import LIVE
+from schemas.outcomes import OutcomeRecord
+from schemas.rows import Row
+from schemas.times import ms_of
+from schemas.windows import NOTHING, Counts, added, count_changes
+
+
+class SimMirror:
+    def __init__(self) -> None:
+        self.wipe()
+
+    def wipe(self) -> None:
+        self.applied, self.epoch, self.commands, self.acks = 0, -1, 0, 0
+        self.counts: dict[int, Counts] = {}
+        self.table: dict[str, Row] = {}
+        self._voids: set[str] = set()
+
+    @property
+    def voids(self) -> set[str]:
+        return self._voids
+
+    def get(self, message_id: str) -> Row | None:
+        return self.table.get(message_id)
+
+    def rows(self) -> int:
+        return len(self.table)
+
+    def apply(self, changes: Iterable[Change], applied: int) -> None:
+        for change in changes:
+            for minute, place, by in count_changes(change.old, change.row):
+                self.counts[minute] = added(self.counts.get(minute, NOTHING), place, by)
+            if change.row is None:
+                self.table.pop(change.id, None)
+            else:
+                self.table[change.id] = change.row
+        self.applied = applied
+
+    def due_from(self, after: Due | None, until_ms: int, limit: int) -> list[Due]:
+        live = sorted(
+            Due(ms_of(d.due_at), row.id, d.target) for row in self.table.values() for d in row.deliveries if d.state in LIVE
+        )
+        start = 0 if after is None else bisect_right(live, after)
+        return [due for due in live[start : start + limit] if due.due_ms <= until_ms]
+
+    def to_forget(self, now_ms: int, limit: int) -> list[str]:
+        over = [(ms_of(r.forget_at), r.id) for r in self.table.values() if r.forget_at and ms_of(r.forget_at) <= now_ms]
+        return [i for _, i in sorted(over)[:limit]]
+
+    def close(self) -> None:
+        pass
+
+
+class SimMemory:
+    def __init__(self) -> None:
+        self.applied, self.claim = 0, -1
+        self.epochs: dict[int, int] = {}
+        self.table: dict[str, OutcomeRecord] = {}
+
+    def get(self, key: str) -> OutcomeRecord | None:
+        return self.table.get(key)
+
+    def get_many(self, keys: Sequence[str]) -> list[OutcomeRecord | None]:
+        return [self.table.get(k) for k in keys]
+
+    def apply(self, outcomes: Iterable[tuple[str, OutcomeRecord, bytes]], applied: int) -> None:
+        self.table.update((key, record) for key, record, _ in outcomes)
+        self.applied = applied
+
+    def forget(self, before_ms: int) -> int:
+        old = [k for k, r in self.table.items() if ms_of(r.finished_at) < before_ms]
+        for k in old:
+            del self.table[k]
+        return len(old)
+
+    def close(self) -> None:
+        pass

@@ -1,0 +1,1 @@
+"""Wiring: apps, topics, the timetable, the clock, and the parts that Clepsydra embeds."""

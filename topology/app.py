@@ -1,0 +1,125 @@
+"""The Faust app that both workers are: its group says which partitions are ours; what lies in them is read as bytes."""
+
+import os
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Protocol
+
+import faust
+import structlog
+
+from topology.clock import boot_ms
+from topology.lease import HeartbeatLease
+from topology.settings import Settings
+
+logger = structlog.get_logger(__name__)
+HEARTBEATS_PER_SESSION = 5
+EXIT_BROKEN = 70
+
+
+class Grants(Protocol):
+    """What a worker does with the partitions it is given."""
+
+    async def start(self) -> None:
+        """Connect, look at the topics. Raises what is wrong with them."""
+        ...
+
+    async def revoke(self) -> None:
+        """Finish what is under way, within bounds, and let all partitions go."""
+        ...
+
+    async def assign(self, partitions: dict[str, set[int]]) -> None:
+        """These partitions, by topic, are ours now. No event of theirs comes before this has returned."""
+        ...
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        ...
+
+
+class ClepsydraApp(faust.App):
+    """Tells its grants of rebalances; before Faust waits for streams, since what is under way is theirs to finish."""
+
+    grants: Grants
+    lease: HeartbeatLease
+
+    async def on_start(self) -> None:
+        """Connect before the group is joined."""
+        await super().on_start()
+        try:
+            await self.grants.start()
+        except Exception as error:  # noqa: BLE001 - told, then the process ends
+            leave(error)
+
+    async def on_stop(self) -> None:
+        """Let go and disconnect."""
+        await self.grants.revoke()
+        await super().on_stop()
+        await self.grants.stop()
+
+    async def _on_partitions_revoked(self, revoked: Any) -> None:
+        await self.grants.revoke()
+        await super()._on_partitions_revoked(revoked)
+
+    async def _on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
+        self.lease.watch(self.consumer._thread._consumer._coordinator)  # noqa: SLF001 - see HeartbeatLease.watch
+        partitions: dict[str, set[int]] = {}
+        for tp in assigned:
+            partitions.setdefault(tp.topic, set()).add(tp.partition)
+        await self.grants.assign(partitions)
+        await super()._on_partitions_assigned(assigned, generation_id)
+
+
+def make_app(name: str, settings: Settings) -> ClepsydraApp:
+    """An app with the settings of FAUST.md: no tables, raw bytes, commits often, static membership only by name."""
+    session_s = settings.session_timeout.total_seconds()
+    app = ClepsydraApp(
+        f"{settings.prefix}{name}",
+        broker=[f"kafka://{broker}" for broker in settings.brokers.split(",")],
+        store="memory://",
+        datadir=str(settings.data / "faust"),
+        stream_wait_empty=True,
+        broker_commit_interval=settings.commit_interval.total_seconds(),
+        broker_session_timeout=session_s,
+        broker_heartbeat_interval=max(0.3, session_s / HEARTBEATS_PER_SESSION),
+        broker_request_timeout=max(12.0, session_s + 2),
+        consumer_auto_offset_reset="earliest",
+        consumer_group_instance_id=settings.instance and f"{name}-{settings.instance}",
+        consumer_max_fetch_size=4 * 1024 * 1024,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        table_standby_replicas=1,
+        stream_buffer_maxsize=1024,
+        web_enabled=False,
+        loghandlers=[],
+    )
+    app.lease = HeartbeatLease(boot_ms, int(settings.session_timeout / timedelta(milliseconds=1)))
+    return app
+
+
+def raw_topic(app: ClepsydraApp, name: str, partitions: int) -> Any:
+    """A topic whose records arrive as they are: a decoding error in Faust would be acked."""
+    return app.topic(
+        name, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw", partitions=partitions
+    )
+
+
+def leave(error: BaseException, exit_now: Callable[[int], None] = os._exit) -> None:
+    """End this process at once, saying why: what survives kill -9 needs no gentler way to end (rule 8)."""
+    logger.critical("process_ends", reason=f"{type(error).__name__}: {error}", remedy=remedy_of(error))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    exit_now(EXIT_BROKEN)
+
+
+def remedy_of(error: BaseException) -> str:
+    """What a person can do."""
+    remedies = {
+        "NewerRecordError": "deploy the newer release here too: a release reads version n+1 before any writes it",
+        "LogBrokenError": "nothing is lost: start it again; look at the brokers if it keeps happening",
+        "DiskError": "free space or mend the data directory; the mirror is rebuilt from Kafka",
+        "TopicsError": "run `clepsydra topics check`, then `clepsydra topics create`",
+        "KafkaConnectionError": "check CLEPSYDRA_BROKERS and that Kafka runs",
+    }
+    return remedies.get(type(error).__name__, "start it again: everything is replayed; report it if it keeps happening")

@@ -1,0 +1,195 @@
+"""Commands to the owners of messages and their answers, over Kafka: for the HTTP API and the benchmarks."""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from schemas.commands import Answer, Command
+from schemas.ids import routing_key
+from schemas.wire import encode
+from topology.command_lane import CommandLane, LaneFullError
+from topology.commander_errors import AnswerUnknownError, CommandError, CommandRefusedError
+from topology.commander_links import AnswerListener, CommandWriter
+from topology.partitions import partition_of
+from topology.settings import Settings
+from topology.topics import TopicNames
+
+ANSWER_TIMEOUT_S = 10.0
+SLICE = 2_000
+SLICES_AHEAD = 8
+
+
+class _Parcel(NamedTuple):
+    """The commands of one slice for one partition: on their way, or refused."""
+
+    command_ids: list[str]
+    landed: "asyncio.Future[None] | None"
+    refused: Callable[[str], CommandError] | None
+
+
+class Commander:
+    """Asks the owners of messages, over Kafka. Answers come into one partition of `answers`, read from its end.
+
+    Into each partition one batch goes at a time, and all that came in meanwhile goes with the next: the more there
+    is to do, the larger the batches.
+    """
+
+    def __init__(self, settings: Settings, *, answer_timeout_s: float = ANSWER_TIMEOUT_S) -> None:
+        self._partitions = settings.partitions
+        self._timeout_s = answer_timeout_s
+        self._reply_to = secrets.randbelow(settings.partitions)
+        self._asked: dict[str, list[asyncio.Future[Answer]]] = {}
+        self._writer = CommandWriter(settings.brokers, TopicNames(settings.prefix).commands, settings.partitions)
+        self._listener = AnswerListener(settings, self._reply_to, self._answered)
+        self._lanes = [CommandLane(number, self._writer.write) for number in range(settings.partitions)]
+        self._stopping = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether commands can be written and their answers read."""
+        return not self._stopping and self._writer.connected and self._listener.listening
+
+    @property
+    def waiting(self) -> int:
+        """How many commands have no answer yet."""
+        return len(self._asked)
+
+    @property
+    def reply_to(self) -> int:
+        """The partition of `answers` that this commander reads."""
+        return self._reply_to
+
+    async def start(self) -> None:
+        """Connects; from then on no answer is missed. Raises CommanderStartError: no Kafka, or no topics."""
+        await self._listener.start()
+        await self._writer.start()
+
+    async def stop(self) -> None:
+        """Writes what it has taken, fails those who still wait for an answer, disconnects. Twice does nothing."""
+        if self._stopping:
+            return
+        self._stopping = True
+        await asyncio.gather(*(lane.drained() for lane in self._lanes))
+        for command_id, answers in self._asked.items():
+            for answer in answers:
+                if not answer.done():
+                    answer.set_exception(AnswerUnknownError.stopped(command_id))
+                    answer.exception()
+        await self._writer.stop()
+        await self._listener.stop()
+
+    async def ask(self, command: Command) -> Answer:
+        """Its owner's answer, within 10 s. Raises AnswerUnknownError (repeat it), CommandRefusedError (not written)."""
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                (answer,) = await self.ask_many([command])
+        except TimeoutError:
+            raise AnswerUnknownError.late(command.command_id, self._timeout_s) from None
+        if isinstance(answer, CommandError):
+            raise answer
+        return answer
+
+    async def ask_many(self, commands: Iterable[Command]) -> list[Answer | CommandError]:
+        """The answers in the order of the commands; in place of a missing one, its error.
+
+        It ends when all are answered, or when for 10 s none was. A `command_id` names one request.
+        """
+        addressed = [replace(command, reply_to=self._reply_to) for command in commands]
+        answers = [self._expect(command.command_id) for command in addressed]
+        try:
+            faults: dict[str, CommandError] = {}
+            async for some in self._load(addressed):
+                faults |= some
+            await self._until_quiet([a for c, a in zip(addressed, answers, strict=True) if c.command_id not in faults])
+            return [self._outcome(c, a, faults) for c, a in zip(addressed, answers, strict=True)]
+        finally:
+            for command, answer in zip(addressed, answers, strict=True):
+                self._forget(command.command_id, answer)
+
+    async def tell_many(self, commands: Iterable[Command]) -> None:
+        """Returns when all are in Kafka; no answer is wanted. Raises the first CommandError: then repeat them all."""
+        async for faults in self._load(commands):
+            for fault in faults.values():
+                raise fault
+
+    async def _load(self, commands: Iterable[Command]) -> AsyncIterator[dict[str, CommandError]]:
+        """Puts slices into the lanes, a few ahead of what is durable, giving way between; what failed of each slice."""
+        under_way: deque[list[_Parcel]] = deque()
+        for some in _slices(commands, SLICE):
+            under_way.append(self._put(some))
+            if len(under_way) > SLICES_AHEAD:
+                yield await _failures(under_way.popleft())
+            elif len(some) == SLICE:
+                await asyncio.sleep(0)
+        while under_way:
+            yield await _failures(under_way.popleft())
+
+    def _put(self, commands: Sequence[Command]) -> list[_Parcel]:
+        shares: dict[int, list[Command]] = {}
+        for command in commands:
+            shares.setdefault(partition_of(routing_key(command.id), self._partitions), []).append(command)
+        return [self._parcel(partition, share) for partition, share in shares.items()]
+
+    def _parcel(self, partition: int, share: list[Command]) -> _Parcel:
+        ids = [command.command_id for command in share]
+        if self._stopping:
+            return _Parcel(ids, None, CommandRefusedError.stopped)
+        try:
+            return _Parcel(ids, self._lanes[partition].put([encode(command) for command in share]), None)
+        except LaneFullError:
+            return _Parcel(ids, None, CommandRefusedError.backlog)
+
+    def _expect(self, command_id: str) -> asyncio.Future[Answer]:
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._asked.setdefault(command_id, []).append(answer)
+        return answer
+
+    def _answered(self, answer: Answer) -> None:
+        for future in self._asked.pop(answer.command_id, ()):
+            if not future.done():
+                future.set_result(answer)
+
+    def _forget(self, command_id: str, answer: asyncio.Future[Answer]) -> None:
+        """A caller leaves; others may wait for the same command."""
+        others = [a for a in self._asked.pop(command_id, ()) if a is not answer]
+        if others:
+            self._asked[command_id] = others
+
+    async def _until_quiet(self, answers: Iterable[asyncio.Future[Answer]]) -> None:
+        waiting = {answer for answer in answers if not answer.done()}
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, timeout=self._timeout_s)
+            if not done:
+                return
+
+    def _outcome(
+        self, command: Command, answer: asyncio.Future[Answer], faults: Mapping[str, CommandError]
+    ) -> Answer | CommandError:
+        if not answer.done():
+            return faults.get(command.command_id) or AnswerUnknownError.late(command.command_id, self._timeout_s)
+        fault = answer.exception()
+        return fault if isinstance(fault, CommandError) else answer.result()
+
+
+async def _failures(parcels: Iterable[_Parcel]) -> dict[str, CommandError]:
+    faults: dict[str, CommandError] = {}
+    for ids, landed, refused in parcels:
+        if refused is not None:
+            faults |= {each: refused(each) for each in ids}
+        elif landed is not None:
+            try:
+                await landed
+            except Exception as fault:  # noqa: BLE001  whatever kept the write from being confirmed
+                faults |= {each: AnswerUnknownError.unconfirmed(each, fault) for each in ids}
+    return faults
+
+
+def _slices(commands: Iterable[Command], size: int) -> Iterator[list[Command]]:
+    source = iter(commands)
+    while some := list(islice(source, size)):
+        yield some

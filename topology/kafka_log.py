@@ -1,0 +1,105 @@
+"""One partition of one topic as agents.ports.Log, over aiokafka."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+
+from agents.ports import LogBrokenError, Record, Stored
+from topology.fetch import read_partition
+from topology.topics import RECORD_BYTES_MAX
+
+if TYPE_CHECKING:
+    from topology.producer import Kafka, Lane
+
+
+class RecordTooLargeError(ValueError):
+    """A record that no broker would take; nothing was written."""
+
+
+class KafkaLog:
+    """Implements agents.ports.Log. Strictly serial: aiokafka breaks the order of concurrent batches (FAUST.md, 3)."""
+
+    def __init__(self, kafka: "Kafka", lane: "Lane", partition: TopicPartition) -> None:
+        self._kafka = kafka
+        self._lane = lane
+        self._partition = partition
+        self._turn = asyncio.Lock()
+
+    def __repr__(self) -> str:
+        return f"KafkaLog({self._partition.topic}/{self._partition.partition})"
+
+    async def append(self, records: Sequence[Record]) -> int:
+        """Write in order; the offset of the first once all are acknowledged.
+
+        Where another writer came between two batches of one call, it is the offset that the first would have had if
+        the last landed right: never the expected one, so a single writer sees it. Raises LogBrokenError when it may
+        or may not have landed, RecordTooLargeError before anything is written, ValueError for no records.
+        """
+        if not records:
+            raise ValueError(f"{self}: nothing to append")
+        async with self._turn:
+            producer = await self._producer()
+            written = 0
+            first = 0
+            for batch in list(_batches(producer, records)):
+                offset = await self._send(producer, batch)
+                first = offset - written
+                written += batch.record_count()
+            return first
+
+    async def _producer(self) -> AIOKafkaProducer:
+        try:
+            return await self._lane.producer()
+        except Exception as error:
+            raise LogBrokenError(f"{self}: no producer can be started: {error!r}") from error
+
+    async def _send(self, producer: AIOKafkaProducer, batch: Any) -> int:
+        try:
+            sent = await producer.send_batch(batch, self._partition.topic, partition=self._partition.partition)
+            offset: int = (await sent).offset
+        except Exception as error:
+            self._lane.drop(producer)
+            raise LogBrokenError(f"{self}: a write of {batch.record_count()} records failed: {error!r}") from error
+        if offset < 0:  # written by an earlier try, but the broker no longer knows where
+            self._lane.drop(producer)
+            raise LogBrokenError(f"{self}: {batch.record_count()} records landed at an unknown offset")
+        return offset
+
+    async def read(self, start: int, end: int) -> AsyncIterator[list[Stored]]:
+        """The records in [start, end), in slices; from the log's start where `start` is gone. Gaps are normal.
+
+        Raises LogBrokenError after 60 s without an answer, OffsetOutOfRangeError where `start` is beyond the log's end.
+        """
+        if start >= end:
+            return
+        start = max(start, await self.start())
+        async for records in read_partition(self._kafka.reader, self._partition, start, end):
+            yield records
+
+    async def end(self) -> int:
+        """The offset that the next record will get. Raises KafkaError."""
+        return await self._kafka.end_of(self._partition)
+
+    async def start(self) -> int:
+        """The offset of the oldest record that is kept. Raises KafkaError."""
+        return await self._kafka.start_of(self._partition)
+
+
+def _batches(producer: AIOKafkaProducer, records: Sequence[Record]) -> Iterator[Any]:
+    """Closed batches of up to 1 MiB; a larger record has one to itself. Raises RecordTooLargeError."""
+    batch = producer.create_batch()
+    for key, value, headers in records:
+        if batch.append(key=key, value=value, timestamp=None, headers=list(headers)) is None:
+            yield _checked(batch)
+            batch = producer.create_batch()
+            batch.append(key=key, value=value, timestamp=None, headers=list(headers))
+    yield _checked(batch)
+
+
+def _checked(batch: Any) -> Any:
+    batch.close()
+    if batch.size() > RECORD_BYTES_MAX:
+        raise RecordTooLargeError(f"a record of {batch.size()} bytes: {RECORD_BYTES_MAX} at most")
+    return batch

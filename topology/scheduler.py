@@ -1,0 +1,170 @@
+"""The scheduler: keep_timetable, emit_due and apply_acks around one owner per partition."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from aiokafka import TopicPartition
+from prometheus_client import CollectorRegistry
+
+from agents.channels import retry_delays
+from agents.emit_due import make_emit_due
+from agents.keep_timetable import make_apply_acks, make_keep_timetable
+from agents.owner import PartitionOwner
+from agents.ports import Seat
+from schemas.decisions import Policy
+from topology.app import ClepsydraApp, leave, make_app, raw_topic
+from topology.channel_settings import channel_settings
+from topology.clock import SystemClock
+from topology.disk import Slot, slot_directory
+from topology.keeping import Keeping
+from topology.mirror import open_mirror
+from topology.partitions import partition_of
+from topology.producer import Kafka
+from topology.settings import Settings
+from topology.topic_ids import ClusterIdentity
+from topology.topics import DELETE_RETENTION_MS, TopicNames
+from topology.watches import OwnerMetrics
+from topology.world import connect
+
+logger = structlog.get_logger(__name__)
+REVOKE_WITHIN_S = 8.0
+MS = timedelta(milliseconds=1)
+
+
+class OwnerSeat:
+    """An owner, its mirror's files with it."""
+
+    def __init__(self, owner: PartitionOwner) -> None:
+        """Not running yet."""
+        self.owner = owner
+
+    async def run(self) -> None:
+        """Own the partition until `stop`."""
+        await self.owner.run()
+
+    def stop(self) -> None:
+        """Start nothing more."""
+        self.owner.stop()
+
+    async def close(self) -> None:
+        """Say how far all is done, let the files go."""
+        try:
+            await self.owner.close()
+        finally:
+            self.owner.mirror.close()
+
+
+class SchedulerGrants:
+    """Owners of the partitions that this worker was given."""
+
+    kafka: Kafka
+    identity: ClusterIdentity
+    slot: Slot
+
+    def __init__(self, settings: Settings, app: ClepsydraApp, registry: CollectorRegistry) -> None:
+        """Nothing is opened before `start`."""
+        self.settings, self.app = settings, app
+        self.names = TopicNames(settings.prefix)
+        self.clock = SystemClock()
+        self.watch = OwnerMetrics(registry)
+        self.owned = app.channel()
+        self.announcing: set[asyncio.Task[Any]] = set()
+        delays = retry_delays(channel_settings(settings), self.clock)
+        self.policy = Policy(delays_ms=delays, idempotency_ms=settings.idempotency_window // MS)
+        self.keeping: Keeping[OwnerSeat] = Keeping(self.make, leave)
+
+    async def start(self) -> None:
+        """Connect; take a directory for the mirrors. Raises KafkaError, TopicsError, DirectoryBusyError."""
+        self.kafka, self.identity = await connect(self.settings, "clepsydra-scheduler")
+        self.slot = slot_directory(self.settings.data, "scheduler", self.settings.instance)
+
+    async def revoke(self) -> None:
+        """Let all partitions go."""
+        await self.keeping.revoke(REVOKE_WITHIN_S)
+
+    async def assign(self, partitions: dict[str, set[int]]) -> None:
+        """Own these: `commands` and `acks` are given together."""
+        mine = partitions.get(self.names.commands, set()) & partitions.get(self.names.acks, set())
+        self.keeping.assign(mine)
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        await self.kafka.stop()
+        self.slot.release()
+
+    def owner(self, partition: int) -> PartitionOwner | None:
+        """The owner of a partition, if it is here."""
+        kept = self.keeping.kept.get(partition)
+        return None if kept is None else kept.owner
+
+    async def make(self, partition: int) -> OwnerSeat:
+        """An owner over the partition's mirror, which may be empty."""
+        settings = self.settings
+        topic = self.identity.topics[self.names.timetable]
+        place = TopicPartition(self.names.timetable, partition)
+        mirror = open_mirror(
+            Path(self.slot.path) / f"timetable-{partition}",
+            cluster_id=self.identity.id,
+            topic_id=topic.id,
+            log_start=await self.kafka.start_of(place),
+            log_end=await self.kafka.end_of(place),
+            now_ms=self.clock.now_ms(),
+            max_sleep_ms=DELETE_RETENTION_MS // 2,
+            warn=lambda text: logger.warning("mirror_rebuilt", partition=partition, reason=text),
+        )
+        owner = PartitionOwner(
+            partition=partition,
+            name=f"{self.slot.path.name}",
+            seat=self.seat(partition),
+            mirror=mirror,
+            clock=self.clock,
+            lease=self.app.lease,
+            policy=self.policy,
+            home=lambda key: partition_of(key, settings.partitions),
+            place=lambda _, key: partition_of(key, settings.due_partitions),
+            watch=self.watch,
+            announce=self.announce,
+            in_flight_max=settings.max_in_flight,
+            look_ahead_ms=settings.look_ahead // MS,
+        )
+        return OwnerSeat(owner)
+
+    def announce(self, partition: int) -> None:
+        """A partition is caught up: its spout may begin."""
+        logger.info("partition_owned", partition=partition)
+        self.announcing.add(task := self.app.loop.create_task(self.owned.send(value=partition)))
+        task.add_done_callback(self.announcing.discard)
+
+    def seat(self, partition: int) -> Seat:
+        """The logs around a partition. What must not wait behind bulk writes has a lane of its own."""
+        log, names, settings = self.kafka.log, self.names, self.settings
+        due = {
+            channel: [log(names.due(channel), n, "due") for n in range(settings.due_partitions)]
+            for channel in self.policy.delays_ms
+        }
+        return Seat(
+            partitions=settings.partitions,
+            timetable=log(names.timetable, partition, "timetable"),
+            commands=log(names.commands, partition, "told"),
+            acks=log(names.acks, partition, "told"),
+            events=log(names.events, partition, "told"),
+            dead_letters=log(names.dead_letters, partition, "told"),
+            answers=lambda n: log(names.answers, n, "told"),
+            due=due,
+            forward=lambda n: log(names.commands, n, "told"),
+        )
+
+
+def create_scheduler(settings: Settings, registry: CollectorRegistry | None = None) -> Any:
+    """The scheduler's Faust app."""
+    app = make_app("scheduler", settings)
+    grants = app.grants = SchedulerGrants(settings, app, registry or CollectorRegistry())
+    commands = raw_topic(app, grants.names.commands, settings.partitions)
+    acks = raw_topic(app, grants.names.acks, settings.partitions)
+    app.agent(commands, name="keep_timetable")(make_keep_timetable(grants.owner))
+    app.agent(acks, name="apply_acks")(make_apply_acks(grants.owner))
+    app.agent(grants.owned, name="emit_due")(make_emit_due(grants.owner))
+    return app

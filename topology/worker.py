@@ -1,0 +1,66 @@
+"""Running a worker in this process until it is told to stop."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import faust
+import structlog
+import uvloop
+
+from topology.courier import create_courier
+from topology.scheduler import create_scheduler
+from topology.settings import Settings
+
+QUIET = ("aiokafka", "faust", "mode")
+"""Libraries whose remarks are of no use to people; their errors are shown."""
+
+
+def run_scheduler(settings: Settings) -> None:
+    """The scheduler, until SIGTERM or SIGINT; exits the process."""
+    run(lambda: create_scheduler(settings), settings)
+
+
+def run_courier(settings: Settings, channels: Sequence[str] | None = None) -> None:
+    """The courier of some channels, or of all; exits the process."""
+    run(lambda: create_courier(settings, channels), settings)
+
+
+def run(create: Any, settings: Settings) -> None:
+    """Make the app in a loop of its own and work."""
+    set_up_logs(settings.log_level)
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    worker = QuietWorker(create(), loop=loop, loglevel=None, logfile=None, redirect_stdouts=False, quiet=True)
+    worker.execute_from_commandline()
+
+
+class QuietWorker(faust.Worker):
+    """Faust's worker without its banner and its logging set-up, which leaves the root logger at DEBUG."""
+
+    def _setup_logging(self) -> None:
+        """Ours stands."""
+
+    def on_init_dependencies(self) -> Any:
+        """The app without the blocking detector's log lines."""
+        return super().on_init_dependencies()
+
+
+def set_up_logs(level: str) -> None:
+    """One line per event, names and ids in it; JSON where nobody looks, columns in a terminal."""
+    number = logging.getLevelNamesMapping()[level.upper()]
+    logging.basicConfig(level=number, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(max(number, logging.ERROR))
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        cache_logger_on_first_use=False,
+    )
