@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -53,16 +54,18 @@ class Loader:
                 self.mirror.epoch = max(self.mirror.epoch, record.offset)
             case Progress():
                 self._progress(value)
+            case _ if key in (CLAIM_KEY, PROGRESS_KEY):
+                pass
             case Row() | None if self.is_void(epoch_of(record, value)):
                 self.zombies += 1
                 self.mirror.voids.add(key)
-            case Row() | None if key not in (CLAIM_KEY, PROGRESS_KEY):
+            case Row() | None:
                 self.mirror.voids.discard(key)
                 before = changes.get(key)
                 old = before.old if before else self.mirror.get(key)
                 changes[key] = Change(key, old, value, record.value)
             case _:
-                pass
+                assert_never(value)
 
     def is_void(self, epoch: int) -> bool:
         """Whether a newer owner has claimed before this landed."""
@@ -106,7 +109,7 @@ async def repair(timetable: ClaimedLog, mirror: Mirror, epoch: int) -> None:
         changes = [valid_row(mirror, message_id, epoch) for message_id in ids]
         await timetable.append([row_record(c, epoch) for c in changes])
         mirror.voids.difference_update(ids)
-        mirror.voids.update(timetable.take_void())
+        mirror.voids.update(key for key in timetable.take_void() if key not in (CLAIM_KEY, PROGRESS_KEY))
         mirror.apply(changes, timetable.next)
 
 

@@ -121,9 +121,9 @@ def worker(
         case Role.SCHEDULER:
             if channel:
                 raise typer.BadParameter("a scheduler serves all channels", param_hint="--channel")
-            run_scheduler(settings, settings.instance)
+            run_scheduler(settings)
         case Role.COURIER:
-            run_courier(settings, tuple(channel or ()), settings.instance)
+            run_courier(settings, channel)
 
 
 @app.command(rich_help_panel="Operation")

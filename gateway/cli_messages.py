@@ -100,12 +100,12 @@ def show(id_: Id, url: Url = URL, api_key: ApiKey = None, as_json: AsJson = Fals
     for d in found["deliveries"]:
         said = (d["last_response"] or {}).get("status") or ""
         last = f"{said} {d['reason']}".strip()
-        cells = (d["target"], d["channel"], d["to"], d["state"], d["due_at"], d["attempts"], last)
+        cells = (d["target"], d["channel"], d["to"], d["state"], _short(d["due_at"]), d["attempts"], last)
         deliveries.add_row(*(escape(str(cell)) for cell in cells))
     out.print(deliveries)
     for moment_ in found["timeline"]:
         target = f" target {moment_['target']}" if "target" in moment_ else ""
-        out.print(f"[dim]{moment_['at']}[/]  {moment_['what']}{target}  {escape(moment_.get('note', ''))}")
+        out.print(f"[dim]{_short(moment_['at'])}[/]  {moment_['what']}{target}  {escape(moment_.get('note', ''))}")
 
 
 def edit(  # noqa: PLR0917  Typer makes options of them
@@ -174,8 +174,13 @@ def _due(at: str | None, in_: str | None, wanted: str) -> str:
     raise UserError(f"no due time: give {wanted}, as in --in 30s")
 
 
+def _short(when: str) -> str:
+    """To the millisecond, as it is kept."""
+    return when.replace("000Z", "Z") if "." in when else when
+
+
 def _due_text(due_at: str) -> str:
-    return f"due {due_at} ({distance(due_at, SystemClock().now_ms())})"
+    return f"due {_short(due_at)} ({distance(due_at, SystemClock().now_ms())})"
 
 
 def _content(body: str | None, content_type: str | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from gateway.cli_topics import all_specs
 from gateway.errors import UserError
-from gateway.supervisor import ChildSpec, Supervisor
+from gateway.supervisor import ChildSpec, Supervisor, last_words
 from schemas.ids import routing_key
 from topology.embedded_kafka import EmbeddedKafka
 from topology.embedded_process import free_port, port_is_free
@@ -24,6 +24,8 @@ from topology.topic_admin import create_topics
 
 READY_WITHIN_S = 60
 LOOK_AGAIN_S = 0.1
+RESTARTS_MAX = 4
+"""Before it is ready; then waiting longer helps nobody."""
 Tell = Callable[[str], None]
 
 
@@ -98,12 +100,19 @@ class LocalStack:
         try:
             async with asyncio.timeout(READY_WITHIN_S), aiohttp.ClientSession(self.url, headers=headers) as session:
                 for probe in _probes(self.settings.partitions):
-                    while not await _answers(session, probe):  # noqa: ASYNC110  another process tells
+                    while not await _answers(session, probe):
+                        self._check_children()
                         await asyncio.sleep(LOOK_AGAIN_S)
         except TimeoutError:
             raise UserError(
                 f"not ready within {READY_WITHIN_S} s: see scheduler.log, courier.log, gateway.log in {self.logs}"
             ) from None
+
+    def _check_children(self) -> None:
+        """Raises UserError for one that does not stay up."""
+        for child in self.supervisor.children:
+            if child.restarts >= RESTARTS_MAX:
+                raise UserError(f"{child.spec.name} does not stay up; the end of {child.log}: {last_words(child.log)}")
 
 
 async def _answers(session: aiohttp.ClientSession, probe: str) -> bool:
@@ -145,6 +154,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "CLEPSYDRA_API_KEY": settings.api_key.get_secret_value(),
         "CLEPSYDRA_WEBHOOK_SECRET": settings.webhook_secret.get_secret_value(),
         "CLEPSYDRA_WEBHOOK_ALLOW_PRIVATE": "true",
+        "CLEPSYDRA_REPLICATION": "1",
         "CLEPSYDRA_HOST": settings.host,
         "CLEPSYDRA_PORT": str(settings.port),
         "PYTHONUNBUFFERED": "1",

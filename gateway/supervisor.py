@@ -15,6 +15,8 @@ PAUSES_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Before the nth restart in a row."""
 STEADY_S = 20.0
 """A process that lived so long starts again with the first pause."""
+TAIL_BYTES = 4096
+WORDS_MAX = 300
 
 
 class ChildSpec(Struct, frozen=True, kw_only=True):
@@ -79,7 +81,9 @@ class Child:
             quick = 0 if loop.time() - started > STEADY_S else quick
             pause = self._pauses_s[min(quick, len(self._pauses_s) - 1)]
             quick += 1
-            self._tell(f"{self.spec.name} ended ({ended(code)}); again in {pause:g} s; its log: {self.log}")
+            self._tell(
+                f"{self.spec.name} ended ({ended(code)}), again in {pause:g} s; {self.log}: {last_words(self.log)}"
+            )
             if await self._stopped_within(pause):
                 return
             self.restarts += 1
@@ -115,6 +119,14 @@ class Child:
 def ended(code: int) -> str:
     """How a process ended, in words."""
     return f"exit {code}" if code >= 0 else signal.Signals(-code).name
+
+
+def last_words(log: Path) -> str:
+    """The last line of a log that says something, or that there is none."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL_BYTES))
+        said = file.read().decode(errors="replace").split("\n")
+    return next((line.strip()[:WORDS_MAX] for line in reversed(said) if line.strip()), "(empty)")
 
 
 class Supervisor:

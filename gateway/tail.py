@@ -1,6 +1,7 @@
 """Reading a topic as people want to: packs opened, one JSON line per element."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing
 from typing import Any
 
 import msgspec
@@ -44,13 +45,14 @@ class _Named(Struct, frozen=True):
 async def tail_topic(settings: Settings, tail: Tail, show: Callable[[str], None]) -> None:
     """Shows each line. Raises UserError for an unknown topic, KafkaError."""
     left = tail.limit
-    async for record in _records(settings, tail):
-        for line in lines(record):
-            if tail.message_id is None or belongs(line, tail.message_id):
-                show(msgspec.json.encode(line).decode())
-                left = None if left is None else left - 1
-                if left == 0:
-                    return
+    async with aclosing(_records(settings, tail)) as records:
+        async for record in records:
+            for line in lines(record):
+                if tail.message_id is None or belongs(line, tail.message_id):
+                    show(msgspec.json.encode(line).decode())
+                    left = None if left is None else left - 1
+                    if left == 0:
+                        return
 
 
 def lines(record: ConsumerRecord) -> Iterator[Line]:
@@ -82,7 +84,7 @@ def _opened(value: bytes | None) -> list[Raw]:
         return [Raw(msgspec.json.encode(value.decode(errors="replace")))]
 
 
-async def _records(settings: Settings, tail: Tail) -> AsyncIterator[ConsumerRecord]:
+async def _records(settings: Settings, tail: Tail) -> AsyncGenerator[ConsumerRecord, None]:
     consumer = AIOKafkaConsumer(
         bootstrap_servers=settings.brokers, enable_auto_commit=False, auto_offset_reset="earliest"
     )

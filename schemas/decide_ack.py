@@ -31,15 +31,30 @@ from schemas.times import at, ms_of
 def acked(seen: Seen, ack: Ack, now_ms: int, policy: Policy) -> Decision:
     """An ack of another birth or turn changes nothing (rule 3, `stale_ack`); its event may have been lost, so it goes again."""
     row = seen.row
-    if row is None or row.birth != ack.birth or ack.target >= len(row.deliveries):
+    if row is None or is_of_another(row, ack) or ack.target >= len(row.deliveries):
         return NOTHING
     d = row.deliveries[ack.target]
-    if d.turn != ack.turn or d.state not in LIVE:
+    if is_stale(d, ack) or d.state not in LIVE:
         return _again(row, d, ack)
     tried = _attempted(d, ack)
     moved = transition(tried.state, tried.maybe_sent, tried.attempts, _move(row, tried, ack, now_ms, policy))
     assert moved is not None
     return settled(seen, row, _moved(seen, tried, moved), ack.turn, now_ms, policy)
+
+
+def is_of_another(row: Row, ack: Ack) -> bool:
+    """Whether the id was used again since: another message (rule 3, `birth`)."""
+    return row.birth != ack.birth
+
+
+def is_stale(d: Delivery, ack: Ack) -> bool:
+    """Whether the delivery is in another turn than the ack (rule 3, `stale_ack`)."""
+    return d.turn != ack.turn
+
+
+def was_perhaps_sent(result: Outcome) -> bool:
+    """Whether a request went out and no response came back (rule 10, `maybe_sent`)."""
+    return getattr(result, "maybe_sent", False)
 
 
 def lapsed(seen: Seen, target: int, now_ms: int, policy: Policy) -> Decision:
@@ -78,7 +93,7 @@ def _attempted(d: Delivery, ack: Ack) -> Delivery:
     """The delivery with what the attempt left on it: count, times, the receiver's response."""
     result = ack.result
     tried = isinstance(result, Delivered | RetryLater | Rejected | Unknown)
-    maybe = getattr(result, "maybe_sent", False)
+    maybe = was_perhaps_sent(result)
     return replace(
         d,
         attempts=d.attempts + tried,

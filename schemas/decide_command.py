@@ -26,7 +26,7 @@ def created(seen: Seen, asked: Asked, command: Create, now_ms: int, policy: Poli
     """A new row; for an id that is taken, the first answer again or a conflict."""
     message, row = command.message, seen.row
     if row is not None:
-        if digest(message) != row.original:
+        if digest(message) != first_content(row):
             return Decision(answer=_plain(command, row, "conflict", "this id was first used with other content"))
         first = next((a for a in row.answers if a.offset == row.birth), None)
         return repeated(seen, command, first) if first else Decision(answer=_plain(command, row, "accepted", repeated=True))
@@ -55,6 +55,11 @@ def created(seen: Seen, asked: Asked, command: Create, now_ms: int, policy: Poli
         updated_at=now,
     )
     return Decision(writes=True, row=row, events=(whole_event(row, "scheduled"),), answer=_answer(command, note), remember=note)
+
+
+def first_content(row: Row) -> str:
+    """What a repeated create is compared with: the content as first accepted, whatever became of it (`original_content`)."""
+    return row.original
 
 
 def _create_fault(asked: Asked, command: Create, policy: Policy) -> str | None:

@@ -43,6 +43,15 @@ class ClepsydraApp(faust.App):
 
     grants: Grants
     lease: HeartbeatLease
+    connected = False
+
+    async def on_first_start(self) -> None:
+        """Faust makes its own directory, not those above it."""
+        try:
+            self.conf.datadir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            leave(error)
+        await super().on_first_start()
 
     async def on_start(self) -> None:
         """Connect before the group is joined."""
@@ -51,19 +60,31 @@ class ClepsydraApp(faust.App):
             await self.grants.start()
         except Exception as error:  # noqa: BLE001 - told, then the process ends
             leave(error)
+        self.connected = True
 
     async def on_stop(self) -> None:
         """Let go and disconnect."""
         await self.grants.revoke()
         await super().on_stop()
-        await self.grants.stop()
+        if self.connected:
+            await self.grants.stop()
+
+    async def _consumer_wait_empty(self, consumer: Any, logger: Any) -> None:
+        """Commit and go on: the grants have finished what was under way, the rest is never acked here but replayed."""
+        consumer._unacked_messages.clear()  # noqa: SLF001 - Faust would wait for them without end
+        await super()._consumer_wait_empty(consumer, logger)
+
+    def _watch_group(self) -> None:
+        """From before the first join on: where it takes longer than the lease, the assignment itself renews it."""
+        self.lease.watch(self.consumer._thread._consumer._coordinator)  # noqa: SLF001 - see HeartbeatLease.watch
 
     async def _on_partitions_revoked(self, revoked: Any) -> None:
+        self._watch_group()
         await self.grants.revoke()
         await super()._on_partitions_revoked(revoked)
 
     async def _on_partitions_assigned(self, assigned: Any, generation_id: int = 0) -> None:
-        self.lease.watch(self.consumer._thread._consumer._coordinator)  # noqa: SLF001 - see HeartbeatLease.watch
+        self._watch_group()
         partitions: dict[str, set[int]] = {}
         for tp in assigned:
             partitions.setdefault(tp.topic, set()).add(tp.partition)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -133,3 +134,28 @@ async def test_an_unreachable_kafka_is_named_at_the_start():
     commander = Commander(Settings(brokers="127.0.0.1:1"))
     with pytest.raises(CommanderStartError, match=r"127\.0\.0\.1:1"):
         await commander.start()
+
+
+async def test_a_broker_that_comes_back_is_used_again(tmp_path: Path):
+    async with EmbeddedKafka(tmp_path) as kafka:
+        settings = Settings(brokers=kafka.bootstrap, prefix="again.", partitions=2)
+        await make_topics(settings)
+        async with StandInOwner(settings):
+            commander = Commander(settings, answer_timeout_s=1)
+            await commander.start()
+            kafka.kill()
+            with pytest.raises(AnswerUnknownError):
+                await commander.ask(create("x"))
+            await kafka.start()
+            async with asyncio.timeout(30):
+                while not await answered(commander, create("x")):
+                    pass
+            assert commander.ready
+            await commander.stop()
+
+
+async def answered(commander: Commander, command: Create) -> bool:
+    try:
+        return (await commander.ask(command)).result == "accepted"
+    except AnswerUnknownError:
+        return False

@@ -26,6 +26,7 @@ class Checks:
         self.takes: dict[tuple[str, int], list[tuple[int, str]]] = defaultdict(list)
         self.sent: list[tuple[str, Any]] = []
         self.allow: Counter[tuple[str, int]] = Counter()
+        self.requests: Counter[tuple[str, int]] = Counter()
         self.emitted: set[str] = set()
         self.ends: dict[tuple[str, int, int], str] = {}
         self.finished: set[str] = set()
@@ -76,6 +77,9 @@ class Checks:
         before = self.ends.setdefault(place, event.kind)
         assert before == event.kind, f"two terminal states of {place}: {before} and {event.kind}"
         takes = self.takes[f"{event.id}/{event.target}", event.birth]
+        if event.kind == "dead":
+            tries = self.requests[f"{event.id}/{event.target}", event.birth]
+            assert tries > len(self.world.retries), f"G1: {place} is called dead after {tries} requests"
         if event.kind == "delivered":
             assert takes, f"G1: {place} is called delivered and was never sent"
         if event.kind in ("cancelled", "expired"):
@@ -111,8 +115,9 @@ class Checks:
                     old = [rev for rev, _ in takes if rev < answer.revision]
                     assert not old, f"G3: {answer.command_id} was accepted as revision {answer.revision}, the receiver has {old}"
 
-    def unfinished(self, message_id: str) -> bool:
-        return message_id not in self.finished
+    def forgotten(self) -> set[str]:
+        """Ids that may be used again: written once, finished, and their stubs are gone."""
+        return self.finished - self.rows().keys()
 
     def rows(self) -> dict[str, Row]:
         """The valid rows of the log, as any loader reads them."""

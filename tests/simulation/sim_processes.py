@@ -38,7 +38,14 @@ class SimClock:
 
 
 class Watch:
-    """Counts nothing: the world looks for itself."""
+    """Looks for one thing only: an ack that never came."""
+
+    def __init__(self, world: Any) -> None:
+        self.world = world
+
+    def overdue_acks(self, _partition: int, count: int) -> None:
+        self.world.note(f"{count} emissions have had no ack for 15 minutes")
+        assert not self.world.calm, "G1: an ack was lost: without the emission after 15 minutes this would never end"
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *_: None
@@ -107,8 +114,8 @@ class Scheduler(Process):
         )  # fmt: skip
         return w.parts.owner(
             partition=0, name=self.name, seat=seat, mirror=self.disk, clock=SimClock(w), lease=self.lease,
-            policy=w.policy, home=lambda _: 0, place=lambda _, key: sum(key.encode()) % len(w.due), watch=Watch(),
-            in_flight_max=w.in_flight_max, announce=lambda _: self.spawn(self.owner.emit()),
+            policy=w.policy, home=lambda _: 0, place=lambda _, key: sum(key.encode()) % len(w.due), watch=Watch(w),
+            in_flight_max=w.random.choice(w.scenario.in_flight), announce=lambda _: self.spawn(self.owner.emit()),
         )  # fmt: skip
 
     def lease(self) -> bool:

@@ -43,6 +43,18 @@ class Scenario:
     stream_faults: int = 3
     compactions: int = 2
     emit_agains: int = 1
+    early: float = 0.1
+    kinds: tuple[str, ...] = ("edit", "edit", "cancel", "look", "create")
+    first_due_ms: int = 200
+    spread_ms: int = 400
+    in_flight: tuple[int, ...] = (2, 10, 5_000)
+    jumps_ms: tuple[int, ...] = (1, 5, 20, 100, 400)
+    to_timer: float = 0.5
+    haste: float = 1.0
+    not_before_ms: int = 0
+    directed: str = ""
+    """This fault comes between the acceptance of creates (courier's: in mid-send) and the first cancel."""
+    follow_ups: tuple[int, ...] = (0, 1, 1, 2, 3)
     reuse: bool = False
     lease: bool = True
     steps: int = 700
@@ -65,10 +77,10 @@ class World:
         self.events, self.dead, self.answers = SimLog("events"), SimLog("dead_letters"), SimLog("answers")
         self.due = [SimLog(f"due/{n}") for n in range(self.scenario.due_partitions)]
         self.outcomes = [SimLog(f"outcomes/{n}") for n in range(self.scenario.due_partitions)]
+        self.retries = (300, 700, 1500)
         self.policy = Policy(
-            delays_ms={CHANNEL: (300, 700, 1500)}, idempotency_ms=4_000 if self.scenario.reuse else 3_600_000
+            delays_ms={CHANNEL: self.retries}, idempotency_ms=4_000 if self.scenario.reuse else 24 * 3_600_000
         )
-        self.in_flight_max = self.random.choice((2, 10, 5_000))
         self.committed: Counter[str] = Counter()
         self.budget = Counter(
             {
@@ -79,6 +91,7 @@ class World:
                 "again": self.scenario.emit_agains,
             }
         )  # fmt: skip
+        self.calm = False
         self.failures: list[BaseException] = []
         self.loop.set_exception_handler(lambda _, context: self._failed(context))
         self.checks = Checks(self)
@@ -137,14 +150,15 @@ class World:
         """What may happen next, with how likely it is."""
         found: list[tuple[float, Callable[[], None]]] = []
         for op in self.landable():
-            found.append((4, lambda op=op: self.land(op)))
+            weight = 0.4 if op.process is None else 1 if op.process.zombie else 4
+            found.append((weight, lambda op=op: self.land(op)))
         for process in (p for p in self.processes if p.alive):
             for name, log in process.streams():
                 if process.positions[name] < len(log.records):
-                    found.append((3, lambda p=process, n=name, o=log: p.deliver(n, o)))
+                    found.append((0.1 if process.zombie else 3, lambda p=process, n=name, o=log: p.deliver(n, o)))
             if process.zombie:
-                found.append((0.15, lambda p=process: self.zombie_notices(p)))
-        if self.script:
+                found.append((0.05, lambda p=process: self.zombie_notices(p)))
+        if self.script and not self.waits_for_move():
             found.append((1.5, self.next_command))
         found.append((1.5, self.time_passes))
         found += self.faults()
@@ -157,7 +171,10 @@ class World:
             "repeat": (0.1, self.repeat_command), "stream": (0.1, self.stream_fault),
             "compact": (0.1, self.compact), "again": (0.02, self.long_silence),
         }  # fmt: skip
-        return [way for name, way in possible.items() if self.budget[name] > 0]
+        if self.scenario.directed and not self.is_moment():
+            del possible[self.scenario.directed]
+        haste = self.scenario.haste
+        return [(w * haste, act) for name, (w, act) in possible.items() if self.budget[name] > 0]
 
     def step(self) -> None:
         ways = self.ways()
@@ -212,6 +229,7 @@ class World:
         """A request reaches the receiver: it takes it, refuses it, or takes it and its response is lost."""
         message = op.what
         name = outcome_key(message.key, message.birth, message.turn)
+        self.checks.requests[message.key, message.birth] += 1
         refuse = op.process is not None and self.spend("refuse", 0.3)
         if refuse:
             self.note(f"the receiver refuses {name}")
@@ -234,8 +252,8 @@ class World:
 
     def time_passes(self) -> None:
         timer = self.loop.next_timer()
-        jump = self.random.choice((1, 5, 20, 100, 400))
-        if timer is not None and self.random.random() < 0.5:
+        jump = self.random.choice(self.scenario.jumps_ms)
+        if timer is not None and self.random.random() < self.scenario.to_timer:
             jump = max(1, min(2_000, int(timer * 1000) + START_MS - self.now_ms + 1))
         self.now_ms += jump
 
@@ -285,12 +303,8 @@ class World:
         self.note(f"the stream of {name} goes on from {self.scheduler.positions[name]}")
 
     def compact(self) -> None:
-        """Compaction keeps the newest record of each key; it acts while the owner runs and has written over what is void."""
-        owner = self.scheduler.owner
-        taken = owner.taken
-        if taken is None or not owner.ready or taken.timetable.next != len(self.timetable.records) or owner.spout.held:
-            return
-        if any(o.target is self.timetable and o.kind == "append" for o in self.ops) or taken.timetable._voids:
+        """Compaction keeps the newest record of each key."""
+        if not self.may_compact():
             return
         self.budget["compact"] -= 1
         newest = {r.key: r.offset for r in self.timetable.records if r}
@@ -298,6 +312,14 @@ class World:
             if r and newest[r.key] != n:
                 self.timetable.records[n] = None
         self.note("timetable is compacted")
+
+    def may_compact(self) -> bool:
+        """It leaves records alone for longer than a take-over: the owner runs and has written over what is void."""
+        owner = self.scheduler.owner
+        taken = owner.taken
+        if taken is None or not owner.ready or taken.timetable.next != len(self.timetable.records) or owner.spout.held:
+            return False
+        return not taken.timetable._voids and not any(o.target is self.timetable and o.kind == "append" for o in self.ops)
 
     def long_silence(self) -> None:
         self.budget["again"] -= 1
@@ -312,19 +334,23 @@ class World:
         for n in range(self.scenario.messages):
             targets = r.choice((1, 1, self.scenario.targets_max))
             story: list[Command] = [self.create(n, targets, f"c{n}")]
-            for k in range(r.choice((0, 1, 1, 2, 3))):
-                kind = r.choice(("edit", "edit", "cancel", "look", "create"))
+            for k in range(r.choice(self.scenario.follow_ups)):
+                kind = r.choice(self.scenario.kinds)
                 story.append(self.follow_up(kind, n, targets, k))
-            if r.random() < 0.1:
+            if r.random() < self.scenario.early:
                 story.insert(0, Cancel(command_id=f"x{n}early", id=f"m{n}", reply_to=0))
             script.append(story)
+        if self.scenario.reuse:
+            script = [[self.create(n, 1, f"c{n}"), self.create(n, 1, f"again{n}")] for n in range(self.scenario.messages)]
         merged: list[Command] = []
+        if self.scenario.directed:
+            return [c for n in range(5) for story in script for c in story[n : n + 1]]
         while any(script):
             merged.append(r.choice([s for s in script if s]).pop(0))
         return merged
 
     def create(self, n: int, targets: int, command_id: str) -> Create:
-        due = at(START_MS + 200 + 400 * n)
+        due = at(START_MS + self.scenario.first_due_ms + self.scenario.spread_ms * n)
         aims: dict[str, Any] = {"channel": CHANNEL, "to": "a"}
         if targets > 1:
             aims = {"targets": tuple({"channel": CHANNEL, "to": str(t)} for t in range(targets))}
@@ -341,10 +367,22 @@ class World:
             return Look(command_id=f"l{n}.{k}", id=f"m{n}", reply_to=0)
         return self.create(n, targets, f"c{n}.{k}")
 
+    def is_moment(self) -> bool:
+        if self.scenario.directed.startswith("courier"):
+            return any(o.kind == "request" and o.process is self.courier for o in self.ops)
+        if self.now_ms < START_MS + self.scenario.not_before_ms:
+            return False
+        created = not self.script or isinstance(self.script[0], Cancel)
+        return created and all(c.command_id in self.checks.answers for c in self.written)
+
+    def waits_for_move(self) -> bool:
+        fault = self.scenario.directed
+        return bool(fault) and isinstance(self.script[0], Cancel) and self.budget[fault] > 0
+
     def next_command(self) -> None:
-        take = self.random.choice((1, 1, 2, 3))
+        take = 1 if self.scenario.directed else self.random.choice((1, 1, 2, 3))
         batch, self.script = self.script[:take], self.script[take:]
-        if self.scenario.reuse and any(self.checks.unfinished(c.id) for c in batch if c.command_id.startswith("again")):
+        if any(c.command_id.startswith("again") and c.id not in self.checks.forgotten() for c in batch):
             self.script = batch + self.script
             return
         self.write(batch)
@@ -372,6 +410,7 @@ class World:
         for _ in range(self.scenario.steps):
             self.step()
         self.budget.clear()
+        self.calm = True
         for process in [p for p in self.processes if p.alive and p.zombie]:
             self.do(lambda p=process: self.zombie_notices(p))
         for _ in range(6_000):
