@@ -1,19 +1,23 @@
 """Acks on their way to the owner of one timetable partition."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 
 from agents.duty import Duty
 from agents.ports import Log, Record
 from schemas.due import DueMessage
 from schemas.outcomes import Ack, Outcome
-from schemas.wire import encode, packs
+from schemas.wire import PACK_COUNT_MAX, encode, packs
 
 
 class AckWriter:
     """One per process and timetable partition: collects acks during an append, packs them, one batch at a time."""
 
-    def __init__(self, log: Log, on_broken: Callable[[Exception], None]) -> None:
+    def __init__(
+        self, log: Log, on_broken: Callable[[Exception], None], pause: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """`pause`: waited out before a small pack, for more to come."""
+        self._pause = pause
         self._log = log
         self._on_broken = on_broken
         self._acks: list[bytes] = []
@@ -39,6 +43,8 @@ class AckWriter:
 
     async def _write(self) -> None:
         while self._acks:
+            if self._pause is not None and len(self._acks) < PACK_COUNT_MAX // 2:
+                await self._pause()
             acks, self._acks = self._acks, []
             told, self._then = self._then, []
             await self._log.append([Record(None, pack) for pack in packs(acks)])

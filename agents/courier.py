@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -71,6 +71,7 @@ class CourierPartition(CourierGuards):
         lease: Lease,
         on_broken: Callable[[Exception], None],
         watch: CourierWatch | None = None,
+        pause: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """`acks` gives the one AckWriter of this process for a timetable partition; `courier` names it for people."""
         self.partition, self.courier = partition, courier
@@ -80,7 +81,7 @@ class CourierPartition(CourierGuards):
         self._due, self._on_broken, self._watch = due, on_broken, watch or Unwatched()
         self._reader = DueReader(f"due.{self.channel.name}", partition, dead_letters)
         self._log = ClaimedLog(outcomes, is_claim)
-        self._writer = OutcomeWriter(self._log, memory, self._durable, self._fail)
+        self._writer = OutcomeWriter(self._log, memory, self._durable, self._fail, pause)
         self._order = InOrder()
         self._inbox: deque[tuple[int, bytes | None, Callable[[], object]]] = deque()
         self._waiting_bytes = 0

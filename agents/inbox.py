@@ -12,6 +12,10 @@ from schemas.events import Unreadable
 ACKS_SLICE = 600
 COMMANDS_SLICE = 300
 OWN_SLICE = 600
+COMMANDS_PACE_MS = 4
+"""Somebody waits for the answer."""
+ACKS_PACE_MS = 40
+"""Nobody does: places in flight are free as soon as an ack is here."""
 
 
 class Stray(Struct, frozen=True):
@@ -48,6 +52,12 @@ class Inbox:
     def __bool__(self) -> bool:
         """Whether anything can be decided now."""
         return bool(self.acks or self.own or self.commands)
+
+    def pace_ms(self) -> int:
+        """How long after the last round the next may begin: a round costs far more than an input in it."""
+        if len(self.acks) + len(self.own) + len(self.commands) >= COMMANDS_SLICE:
+            return 0
+        return COMMANDS_PACE_MS if self.commands else ACKS_PACE_MS
 
     def put(self, item: Item) -> None:
         """One more."""

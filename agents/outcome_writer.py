@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
 from typing import NamedTuple
@@ -38,7 +38,10 @@ class OutcomeWriter:
         memory: Memory,
         durable: Callable[[list[Job]], None],
         on_error: Callable[[Exception], None],
+        pause: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
+        """`pause`: waited out before a small batch, for more to come: a write costs far more than an outcome in it."""
+        self._pause = pause
         self.log = log
         self._memory = memory
         self._durable = durable
@@ -98,6 +101,8 @@ class OutcomeWriter:
 
     async def _write(self) -> None:
         while self._told or self._notes:
+            if self._pause is not None and not self._notes and len(self._told) < BATCH_MAX // 4:
+                await self._pause()
             notes = [self._notes.popleft() for _ in range(min(BATCH_MAX, len(self._notes)))]
             told, remembered = self._batch()
             records = [note.record for note in notes]

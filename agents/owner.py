@@ -29,6 +29,7 @@ COMMANDS_HELD_MAX = 4_000
 ACKS_HELD_MAX = 50_000
 FORGET_SLICE = 500
 TICK_MS = 1_000
+LOOK_MS = 50
 ROUTED_HEADER = "clepsydra-routed"
 
 
@@ -187,13 +188,21 @@ class PartitionOwner:
                     await self.room.wait()
 
     async def _rounds(self) -> None:
+        began = 0
         while not (self.stopping and not self.spout.writing()):
-            if self.inbox and not self.stopping and self.lease():
-                await self.round()
-                await asyncio.sleep(0)
-            else:
+            wait = self._round_in_ms(began)
+            if wait > 0:
                 self.bell.clear()
-                await self.clock.wait(self.bell, 50 if self.inbox or self.stopping else TICK_MS)
+                await self.clock.wait(self.bell, wait)
+            else:
+                began = self.clock.now_ms()
+                await self.round()
+
+    def _round_in_ms(self, began: int) -> int:
+        """When to look for the next round; 0 or less: now."""
+        if self.stopping or not self.lease():
+            return LOOK_MS
+        return began + self.inbox.pace_ms() - self.clock.now_ms() if self.inbox else TICK_MS
 
     async def _ticks(self) -> None:
         """Each second: is the log still ours; which stubs are over; which emissions got no ack."""
@@ -223,7 +232,7 @@ class PartitionOwner:
         """Decide a slice and make it durable, then visible, then finished."""
         assert self.taken is not None
         now = self.clock.now_ms()
-        made = Round(self.taken.epoch)
+        made = Round(self.taken.epoch, self.partition)
         self.decide_all(self.inbox.slice(), made, now)
         for message_id in self.taken.timetable.take_void():
             self._repair(message_id, made)
@@ -315,8 +324,10 @@ class PartitionOwner:
     async def close(self) -> None:
         """After `run()`: where it was stopped in peace, say how far all is done, so that the next owner replays nothing."""
         if self.taken is not None and self.stopping and self.lease():
-            made = Round(self.taken.epoch)
-            await self.taken.timetable.append(made.records(self.commands.order.low, self.acks.order.low))
+            made = Round(self.taken.epoch, self.partition)
+            commands, acks = self.commands.order.low, self.acks.order.low
+            await self.taken.timetable.append(made.records(commands, acks))
+            self.mirror.commands, self.mirror.acks = commands, acks
             self.mirror.apply((), self.taken.timetable.next)
 
 

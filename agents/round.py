@@ -1,6 +1,7 @@
 """One round of an owner: what was decided, and the order in which it becomes durable and visible (rule 1)."""
 
 import asyncio
+import re
 
 from agents.inbox import Item, Stray
 from agents.ports import Change, Record, Seat
@@ -12,13 +13,16 @@ from schemas.rows import PROGRESS_KEY, Progress, Row
 from schemas.times import at
 from schemas.wire import encode, packs
 
+NAMED_FIRST = re.compile(r"`(\w+)`")
+"""A refusal that is about one field begins with its name."""
+
 
 class Round:
     """Collected while a slice is decided; written by the owner in the order rows, then everything else."""
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(self, epoch: int, partition: int) -> None:
         """An empty round of this epoch."""
-        self.epoch = epoch
+        self.epoch, self.partition = epoch, partition
         self.changes: list[Change] = []
         self.ids: set[str] = set()
         self.events: list[Record] = []
@@ -47,7 +51,7 @@ class Round:
         if asked.command.reply_to is not None:
             self.answers.setdefault(asked.command.reply_to, []).append(encode(answer))
         elif answer.result == "refused" and isinstance(asked.command, Create):
-            self.refuse(refusal(asked, answer, item))
+            self.refuse(refusal(asked, answer, self.partition))
 
     def refuse(self, letter: Unreadable) -> None:
         """An input that cannot be decided goes to the dead letters, with what is wrong with it."""
@@ -80,14 +84,15 @@ class Round:
         await asyncio.gather(*writes)
 
 
-def refusal(asked: Asked, answer: Answer, item: Item) -> Unreadable:
+def refusal(asked: Asked, answer: Answer, partition: int) -> Unreadable:
     """A refused command that nobody waits to hear of."""
     return Unreadable(
         topic="commands",
-        partition=-1,
-        offset=item.offset,
+        partition=partition,
+        offset=asked.offset,
         at=at(asked.at_ms),
         fault=answer.detail,
+        field=named[1] if (named := NAMED_FIRST.match(answer.detail)) else "",
         remedy="correct it and write it again",
         value=asked.command,
     )

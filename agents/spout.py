@@ -18,6 +18,8 @@ REEMIT_MS = 15 * MINUTE_MS
 """No ack for so long: an alert, and the same turn is emitted again (rule 2)."""
 SLICE = 1_000
 IDLE_MS = 1_000
+PACE_MS = 2
+"""What falls due within so long is emitted together: a produce costs far more than a message in it."""
 
 
 class Emission(Struct, gc=False):
@@ -96,7 +98,7 @@ class Spout:
                 elif self.arm() | self.emit():
                     await asyncio.sleep(0)
                 else:
-                    await self.clock.wait(self.bell, self.pause_ms())
+                    await self.clock.wait(self.bell, max(PACE_MS, self.pause_ms()))
         except Exception as error:  # noqa: BLE001 - raised by broke()
             self._break(error)
 

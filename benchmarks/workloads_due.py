@@ -1,5 +1,6 @@
 """Workloads of messages that fall due: evenly, or all at one instant."""
 
+from benchmarks.emissions import emissions
 from benchmarks.figures import Figures, judged
 from benchmarks.ground import Cluster, Ground, now_ms
 from benchmarks.load import Account, creates, keys_due, no_account, spread
@@ -31,6 +32,7 @@ async def measured(cluster: Cluster, name: str, due: list[int], account: Account
     settled_s = await cluster.quiet()
     found = cluster.finish(judged(name, keys_due(name, due), arrivals), meter)
     found.more = {"accepted_per_s": len(due) / accepted_s, "spare_s": spare_s, "settled_s": settled_s}
+    found.more |= await emissions(cluster.settings, "log", keys_due(name, due))
     found.more |= {f"accepting_cpu_{process}_s": cpu for process, cpu in accepting.items()}
     if spare_s < 0:
         found.remarks.append(f"acceptance ended {-spare_s:.1f} s after the first was due: lateness is that of acceptance")

@@ -199,7 +199,7 @@ class System:
     async def produce(self, topic: str, value: bytes | None, *, partition: int | None = None, key: bytes | None = None) -> Any:
         """One record by a plain producer; its metadata."""
         async with AIOKafkaProducer(bootstrap_servers=self.settings.brokers) as producer:
-            return await producer.send_and_wait(topic, value, partition=partition, key=key)
+            return await producer.send_and_wait(topic, value, partition=partition, key=key or (b"no value" if value is None else None))
 
     async def read(self, topic: str) -> list[ConsumerRecord[Any, Any]]:
         """All records of a topic up to its present end, by a plain consumer."""
@@ -216,6 +216,23 @@ class System:
 
     async def _partitions(self, consumer: Any, topic: str) -> set[int]:
         return await until(lambda: consumer.partitions_for_topic(topic) or _added(consumer, topic))
+
+    def groups(self) -> dict[str, list[str]]:
+        """The topics that each consumer group reads."""
+        prefix, names = self.settings.prefix, self.names
+        return {f"{prefix}scheduler": [names.commands, names.acks], f"{prefix}courier": [names.due("webhook")]}
+
+    async def no_lag(self) -> bool:
+        """Whether the groups have committed all that there is, as tools see it."""
+        for group, topics in self.groups().items():
+            places = [TopicPartition(topic, n) for topic in topics for n in range(self.settings.partitions)]
+            reader = AIOKafkaConsumer(bootstrap_servers=self.settings.brokers, group_id=group, enable_auto_commit=False)
+            async with reader:
+                reader.assign(places)
+                ends = await reader.end_offsets(places)
+                if any([(await reader.committed(place) or 0) < end for place, end in ends.items()]):
+                    return False
+        return True
 
     async def letters(self, about: Callable[[dict[str, Any]], bool], count: int = 1) -> list[dict[str, Any]]:
         """Dead letters of this kind, once there are so many."""

@@ -29,6 +29,7 @@ from topology.world import connect
 logger = structlog.get_logger(__name__)
 LOOK_S = 1.0
 GONE_LOOKS_MAX = 5
+PAUSE_MS = 10
 
 Place = tuple[str, int]
 """A channel and a partition of its due topic."""
@@ -120,14 +121,19 @@ class CourierGrants:
             lease=self.app.lease,
             on_broken=leave,
             watch=self.watch,
+            pause=self.pause,
         )
         return courier, memory
+
+    async def pause(self) -> None:
+        """So long outcomes and acks wait for others to be written with."""
+        await self.clock.sleep_ms(PAUSE_MS)
 
     def ack_writer(self, partition: int) -> AckWriter:
         """The one writer of acks to a timetable partition in this process."""
         writer = self.acks.get(partition)
         if writer is None:
-            writer = self.acks[partition] = AckWriter(self.kafka.log(self.names.acks, partition, "acks"), leave)
+            writer = self.acks[partition] = AckWriter(self.kafka.log(self.names.acks, partition, "acks"), leave, self.pause)
         return writer
 
     async def look(self) -> None:

@@ -1,8 +1,10 @@
 """One partition of one topic as agents.ports.Log, over aiokafka."""
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
@@ -18,14 +20,32 @@ class RecordTooLargeError(ValueError):
     """A record that no broker would take; nothing was written."""
 
 
+class Wanted(NamedTuple):
+    """What one caller wants written."""
+
+    records: Sequence[Record]
+    landed: asyncio.Future[int]
+
+    def tell(self, offset: int) -> None:
+        """It is in Kafka from this offset on."""
+        if not self.landed.done():
+            self.landed.set_result(offset)
+
+    def fail(self, error: BaseException) -> None:
+        """It may or may not be."""
+        if not self.landed.done():
+            self.landed.set_exception(error if isinstance(error, Exception) else LogBrokenError(f"given up: {error!r}"))
+
+
 class KafkaLog:
-    """Implements agents.ports.Log. Strictly serial: aiokafka breaks the order of concurrent batches (FAUST.md, 3)."""
+    """Implements agents.ports.Log. Strictly serial: aiokafka breaks the order of concurrent batches (aiokafka 0.14)."""
 
     def __init__(self, kafka: "Kafka", lane: "Lane", partition: TopicPartition) -> None:
         self._kafka = kafka
         self._lane = lane
         self._partition = partition
-        self._turn = asyncio.Lock()
+        self._wanted: list[Wanted] = []
+        self._writing: asyncio.Task[None] | None = None
 
     def __repr__(self) -> str:
         return f"KafkaLog({self._partition.topic}/{self._partition.partition})"
@@ -33,21 +53,48 @@ class KafkaLog:
     async def append(self, records: Sequence[Record]) -> int:
         """Write in order; the offset of the first once all are acknowledged.
 
-        Where another writer came between two batches of one call, it is the offset that the first would have had if
-        the last landed right: never the expected one, so a single writer sees it. Raises LogBrokenError when it may
-        or may not have landed, RecordTooLargeError before anything is written, ValueError for no records.
+        What several callers want to write while a write is under way is the next write (group commit). Where another
+        writer came between two batches of one call, it is the offset that the first would have had if the last landed
+        right: never the expected one, so a single writer sees it. Raises LogBrokenError when it may or may not have
+        landed, RecordTooLargeError before anything is written, ValueError for no records.
         """
         if not records:
             raise ValueError(f"{self}: nothing to append")
-        async with self._turn:
-            producer = await self._producer()
-            written = 0
-            first = 0
-            for batch in list(_batches(producer, records)):
-                offset = await self._send(producer, batch)
-                first = offset - written
-                written += batch.record_count()
-            return first
+        wanted = Wanted(records, asyncio.get_running_loop().create_future())
+        self._wanted.append(wanted)
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write())
+        return await wanted.landed
+
+    async def _write(self) -> None:
+        try:
+            while self._wanted:
+                group, self._wanted = self._wanted, []
+                try:
+                    await self._write_group(group)
+                except BaseException as error:
+                    for wanted in group:
+                        wanted.fail(error)
+                    if not isinstance(error, Exception):
+                        raise
+        finally:
+            self._writing = None
+
+    async def _write_group(self, group: "list[Wanted]") -> None:
+        """One produce after another; each caller hears of its own as soon as it has landed."""
+        producer = await self._producer()
+        waiting = deque(group)
+        ends = accumulate(len(wanted.records) for wanted in group)
+        end = next(ends)
+        written = 0
+        for batch in list(_batches(producer, [record for wanted in group for record in wanted.records])):
+            offset = await self._send(producer, batch)
+            count = batch.record_count()
+            while waiting and end <= written + count:
+                wanted = waiting.popleft()
+                wanted.tell(offset + end - written - len(wanted.records))
+                end = next(ends, end)
+            written += count
 
     async def _producer(self) -> AIOKafkaProducer:
         try:

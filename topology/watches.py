@@ -1,70 +1,127 @@
-"""Metrics of the workers (DESIGN section 8), counted beside the logic."""
+"""Metrics of the workers (DESIGN section 8), counted beside the logic in plain numbers and told when asked for.
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+The hot path counts each message: a client library's labelled counter costs 2 to 4 µs there, a dict entry a tenth.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from schemas.outcomes import Outcome
 
-LATENESS_BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
+LATENESS_MS = (5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000, 7_200_000)
 
 
-class OwnerMetrics:
+class OwnerMetrics(Collector):
     """Implements agents.ports.OwnerWatch."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        """Registers its metrics."""
-        self.messages = Counter("clepsydra_messages", "Events by kind", ["event", "channel"], registry=registry)
-        self.zombies = Counter("clepsydra_zombie_writes", "Void rows of former owners", registry=registry)
-        self.recovery = Gauge("clepsydra_recovery_seconds", "The last take-over", ["partition"], registry=registry)
-        self.again = Counter("clepsydra_emitted_again", "No ack for 15 minutes", registry=registry)
+        """Counts from nothing."""
+        self.messages: Counter[tuple[str, str]] = Counter()
+        self.recovery_ms: dict[int, int] = {}
+        self.zombies = self.again = 0
+        registry.register(self)
 
     def decided(self, kind: str, channel: str, count: int) -> None:
         """Events written, by kind."""
-        self.messages.labels(kind, channel).inc(count)
+        self.messages[kind, channel] += count
 
     def emitted(self, partition: int, channel: str, count: int) -> None:
         """Due messages that are in Kafka now."""
-        self.messages.labels("emitted", channel).inc(count)
+        self.messages["emitted", channel] += count
 
     def zombie_rows(self, count: int) -> None:
         """Void rows found."""
-        self.zombies.inc(count)
+        self.zombies += count
 
     def recovered(self, partition: int, ms: int, rows: int) -> None:
         """A partition is owned and caught up."""
-        self.recovery.labels(str(partition)).set(ms / 1000)
+        self.recovery_ms[partition] = ms
 
     def overdue_acks(self, partition: int, count: int) -> None:
         """Emissions without an ack."""
-        self.again.inc(count)
+        self.again += count
+
+    def collect(self) -> Iterator[Metric]:
+        """What was counted."""
+        messages = CounterMetricFamily("clepsydra_messages", "Events by kind", labels=["event", "channel"])
+        for labels, count in self.messages.items():
+            messages.add_metric(list(labels), count)
+        yield messages
+        recovery = GaugeMetricFamily("clepsydra_recovery_seconds", "The last take-over", labels=["partition"])
+        for partition, ms in self.recovery_ms.items():
+            recovery.add_metric([str(partition)], ms / 1000)
+        yield recovery
+        yield CounterMetricFamily("clepsydra_zombie_writes", "Void rows of former owners", value=self.zombies)
+        yield CounterMetricFamily("clepsydra_emitted_again", "No ack for 15 minutes", value=self.again)
 
 
-class CourierMetrics:
+class CourierMetrics(Collector):
     """Implements agents.courier_watch.CourierWatch."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        """Registers its metrics."""
-        self.deliveries = Counter("clepsydra_deliveries", "Attempts by outcome", ["channel", "outcome"], registry=registry)
-        self.lateness = Histogram(
-            "clepsydra_lateness_seconds", "Begin of the send minus due time", ["channel"],
-            buckets=LATENESS_BUCKETS_S, registry=registry,
-        )  # fmt: skip
-        self.repeats = Counter("clepsydra_duplicates_dropped", "Repeats not sent", ["channel"], registry=registry)
-        self.voids = Counter("clepsydra_void_dropped", "Due messages of older epochs", ["channel"], registry=registry)
-        self.hands = Gauge("clepsydra_in_flight", "Messages in hand", ["channel"], registry=registry)
+        """Counts from nothing."""
+        self.deliveries: Counter[tuple[str, type]] = Counter()
+        self.repeats: Counter[str] = Counter()
+        self.voids: Counter[str] = Counter()
+        self.hands: Counter[str] = Counter()
+        self.lateness: dict[str, list[int]] = {}
+        self.lateness_ms: Counter[str] = Counter()
+        registry.register(self)
 
     def delivered(self, channel: str, outcome: Outcome, lateness_ms: int) -> None:
         """An outcome is durable."""
-        self.deliveries.labels(channel, type(outcome).__name__.lower()).inc()
-        self.lateness.labels(channel).observe(max(0, lateness_ms) / 1000)
+        self.deliveries[channel, type(outcome)] += 1
+        counts = self.lateness.get(channel)
+        if counts is None:
+            counts = self.lateness[channel] = [0] * (len(LATENESS_MS) + 1)
+        counts[bisect_left(LATENESS_MS, lateness_ms)] += 1
+        self.lateness_ms[channel] += lateness_ms
 
     def repeat_dropped(self, channel: str) -> None:
         """A turn that is known."""
-        self.repeats.labels(channel).inc()
+        self.repeats[channel] += 1
 
     def void_dropped(self, channel: str) -> None:
         """An older epoch."""
-        self.voids.labels(channel).inc()
+        self.voids[channel] += 1
 
     def in_flight(self, channel: str, change: int) -> None:
         """Taken in hand or finished."""
-        self.hands.labels(channel).inc(change)
+        self.hands[channel] += change
+
+    def collect(self) -> Iterator[Metric]:
+        """What was counted."""
+        deliveries = CounterMetricFamily("clepsydra_deliveries", "Attempts by outcome", labels=["channel", "outcome"])
+        for (channel, kind), count in self.deliveries.items():
+            deliveries.add_metric([channel, kind.__name__.lower()], count)
+        yield deliveries
+        lateness = HistogramMetricFamily("clepsydra_lateness_seconds", "Begin of the send minus due", labels=["channel"])
+        for channel, counts in self.lateness.items():
+            lateness.add_metric([channel], buckets(counts), self.lateness_ms[channel] / 1000)
+        yield lateness
+        for name, text, by in (
+            ("clepsydra_duplicates_dropped", "Repeats that were not sent", self.repeats),
+            ("clepsydra_void_dropped", "Due messages of older epochs", self.voids),
+        ):
+            family = CounterMetricFamily(name, text, labels=["channel"])
+            for channel, count in by.items():
+                family.add_metric([channel], count)
+            yield family
+        hands = GaugeMetricFamily("clepsydra_in_flight", "Messages in hand", labels=["channel"])
+        for channel, count in self.hands.items():
+            hands.add_metric([channel], count)
+        yield hands
+
+
+def buckets(counts: list[int]) -> list[tuple[str, float]]:
+    """Cumulative counts as Prometheus wants them."""
+    total, found = 0, []
+    for limit, count in zip((*(str(ms / 1000) for ms in LATENESS_MS), "+Inf"), counts, strict=True):
+        total += count
+        found.append((limit, float(total)))
+    return found

@@ -30,7 +30,8 @@ def run_courier(settings: Settings, channels: Sequence[str] | None = None) -> No
 def run(create: Any, settings: Settings) -> None:
     """Make the app in a loop of its own and work."""
     set_up_logs(settings.log_level)
-    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # for the consumer's thread too
+    loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = QuietWorker(create(), loop=loop, loglevel=None, logfile=None, redirect_stdouts=False, quiet=True)
     worker.execute_from_commandline()

@@ -80,3 +80,4 @@ async def _nothing_amiss(system: System, ids: list[str]) -> None:
     await system.all_in("delivered", ids)
     assert system.receiver.early() == []
     assert system.receiver.keys().keys() == {f"{id_}/0" for id_ in ids}
+    await until(system.no_lag, 15, lambda: "the groups' offsets stand still")

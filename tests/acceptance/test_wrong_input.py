@@ -16,7 +16,7 @@ from topology.embedded_process import free_port
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BAD = {
-    "bad JSON": (b'{"kind":"create",', "", "JSON"),
+    "bad JSON": (b'{"kind":"create",', "", "truncated"),
     "not UTF-8": (b'{"kind":"cancel","command_id":"c","id":"\xff\xfe"}', "", ""),
     "no value": (None, "", "no value"),
     "unknown kind": (b'{"kind":"destroy","command_id":"c","id":"x"}', "kind", "destroy"),
@@ -80,7 +80,7 @@ async def test_of_a_mixed_pack_only_the_bad_element_is_refused(shared: System):
     sent = await shared.produce(shared.names.commands, pack, partition=partition)
     await shared.received([first, last])
     (letter,) = await _letter_of(shared, "commands", partition, sent.offset)
-    assert (letter["element"], letter["field"]) == (1, "id")
+    assert (letter["element"], letter["field"]) == (1, "message.id")
     await shared.all_in("delivered", [first, last])
 
 

@@ -52,6 +52,8 @@ class Scenario:
     to_timer: float = 0.5
     haste: float = 1.0
     not_before_ms: int = 0
+    time_weight: float = 1.5
+    zombie_weight: float = 1.0
     directed: str = ""
     """This fault comes between the acceptance of creates (courier's: in mid-send) and the first cancel."""
     follow_ups: tuple[int, ...] = (0, 1, 1, 2, 3)
@@ -150,7 +152,7 @@ class World:
         """What may happen next, with how likely it is."""
         found: list[tuple[float, Callable[[], None]]] = []
         for op in self.landable():
-            weight = 0.4 if op.process is None else 1 if op.process.zombie else 4
+            weight = 0.4 if op.process is None else self.scenario.zombie_weight if op.process.zombie else 4
             found.append((weight, lambda op=op: self.land(op)))
         for process in (p for p in self.processes if p.alive):
             for name, log in process.streams():
@@ -160,7 +162,7 @@ class World:
                 found.append((0.05, lambda p=process: self.zombie_notices(p)))
         if self.script and not self.waits_for_move():
             found.append((1.5, self.next_command))
-        found.append((1.5, self.time_passes))
+        found.append((self.scenario.time_weight, self.time_passes))
         found += self.faults()
         return found
 

@@ -1,0 +1,28 @@
+"""A group's committed offset that lies beyond the end of its log is set back (rule 1: committed offsets are for tools).
+
+Faust passes over every record below the committed offset: after a log was made anew, or an offset was set wrongly,
+nothing more would be taken from that partition. What is read again from its start decides and sends nothing anew.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import OffsetAndMetadata
+
+
+async def set_back(thread: Any, places: Iterable[Any]) -> list[str]:
+    """Partitions whose offset was beyond the log, as `topic/partition`. `thread`: Faust's consumer thread."""
+    mine = [TopicPartition(place.topic, place.partition) for place in places]
+    found: list[str] = await thread.call_thread(_set_back, thread._consumer, mine) if mine else []  # noqa: SLF001
+    return found
+
+
+async def _set_back(consumer: AIOKafkaConsumer, places: list[TopicPartition]) -> list[str]:
+    ends = await consumer.end_offsets(places)
+    committed = await asyncio.gather(*(consumer.committed(place) for place in places))
+    beyond = [place for place, offset in zip(places, committed, strict=True) if (offset or 0) > ends[place]]
+    if beyond:
+        await consumer.commit({place: OffsetAndMetadata(0, "") for place in beyond})
+    return [f"{place.topic}/{place.partition}" for place in beyond]
