@@ -9,8 +9,8 @@ from schemas.commands import Command, Look
 from schemas.decisions import Acked, Asked, Given
 from schemas.events import Unreadable
 
-ACKS_SLICE = 600
-COMMANDS_SLICE = 300
+ACKS_SLICE = 500
+COMMANDS_SLICE = 250
 OWN_SLICE = 600
 COMMANDS_PACE_MS = 4
 """Somebody waits for the answer."""
@@ -95,7 +95,9 @@ class Inbox:
     def put_back(self, items: list[Item]) -> None:
         """Second inputs on a message that is being written: first in the next round."""
         for item in reversed(items):
-            (self.acks if isinstance(item.given, Acked) else self.commands if item.source else self.own).appendleft(item)
+            (self.acks if isinstance(item.given, Acked) else self.commands if item.source else self.own).appendleft(
+                item
+            )
 
 
 def is_change(item: Item) -> bool:

@@ -30,6 +30,10 @@ ACKS_HELD_MAX = 50_000
 FORGET_SLICE = 500
 TICK_MS = 1_000
 LOOK_MS = 50
+SPOUT_FIRST_MS = 100
+"""What is due goes out before rows of acks and commands are written, for so long at most."""
+TICKS_TO_LOOK = 5
+"""A record that the stream skips with nothing after it (faust 596) is read from the log within so many seconds."""
 ROUTED_HEADER = "clepsydra-routed"
 
 
@@ -148,7 +152,7 @@ class PartitionOwner:
         await self._acks_first()
         await self.commands.look()
         self.ready = True
-        self.watch.recovered(self.partition, self.clock.now_ms() - began, self.mirror.rows())
+        self.watch.recovered(self.partition, self.clock.now_ms() - began)
         self.announce(self.partition)
         try:
             await self._work()
@@ -191,7 +195,9 @@ class PartitionOwner:
         began = 0
         while not (self.stopping and not self.spout.writing()):
             wait = self._round_in_ms(began)
-            if wait > 0:
+            if wait <= 0 and wait > -SPOUT_FIRST_MS and self.spout.busy():
+                await self.clock.sleep_ms(1)
+            elif wait > 0:
                 self.bell.clear()
                 await self.clock.wait(self.bell, wait)
             else:
@@ -205,19 +211,24 @@ class PartitionOwner:
         return began + self.inbox.pace_ms() - self.clock.now_ms() if self.inbox else TICK_MS
 
     async def _ticks(self) -> None:
-        """Each second: is the log still ours; which stubs are over; which emissions got no ack."""
+        """Each second: is the log still ours; which stubs are over; which emissions got no ack; what the stream left out."""
         assert self.taken is not None
+        ticks = 0
         while True:
             await self.clock.sleep_ms(TICK_MS)
             if not self.lease():
                 continue
+            ticks += 1
+            if ticks % TICKS_TO_LOOK == 0:
+                await self.acks.look()
+                await self.commands.look()
             if not self.spout.held:
                 await self.taken.timetable.check()
             for message_id in self.mirror.to_forget(self.clock.now_ms(), FORGET_SLICE):
                 self.inbox.put(Item(message_id, Forgotten(message_id)))
             again = self.spout.emit_again()
             if again:
-                self.watch.overdue_acks(self.partition, again)
+                self.watch.overdue_acks(again)
             self.bell.set()
 
     def stop(self) -> None:

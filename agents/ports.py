@@ -196,7 +196,7 @@ class OwnerWatch(Protocol):
         """Events written, by kind."""
         ...
 
-    def emitted(self, partition: int, channel: str, count: int) -> None:
+    def emitted(self, channel: str, count: int) -> None:
         """Due messages that are in Kafka now."""
         ...
 
@@ -204,11 +204,11 @@ class OwnerWatch(Protocol):
         """Void rows of a former owner that were found and written over."""
         ...
 
-    def recovered(self, partition: int, ms: int, rows: int) -> None:
+    def recovered(self, partition: int, ms: int) -> None:
         """A partition is owned and caught up."""
         ...
 
-    def overdue_acks(self, partition: int, count: int) -> None:
+    def overdue_acks(self, count: int) -> None:
         """Emissions without an ack for 15 minutes, emitted again."""
         ...
 

@@ -44,10 +44,10 @@ class Round:
         for letter in decision.dead:
             self.dead.append(Record(letter.id.encode(), encode(letter)))
         if decision.answer is not None and isinstance(item.given, Asked):
-            self._answer(item, item.given, decision.answer)
+            self._answer(item.given, decision.answer)
         self.finished.append(item)
 
-    def _answer(self, item: Item, asked: Asked, answer: Answer) -> None:
+    def _answer(self, asked: Asked, answer: Answer) -> None:
         if asked.command.reply_to is not None:
             self.answers.setdefault(asked.command.reply_to, []).append(encode(answer))
         elif answer.result == "refused" and isinstance(asked.command, Create):

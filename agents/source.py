@@ -25,9 +25,10 @@ class Source:
         self.followers: deque[tuple[int, Callable[[], None]]] = deque()
 
     def start(self, offset: int) -> None:
-        """Everything from here on is to be taken in."""
+        """Everything from here on is to be taken in; what is before was finished by a former owner."""
         self.next = self.target = offset
         self.order = InOrder(offset)
+        self.tell()
 
     def offer(self, record: Stored, done: Callable[[], None], *, room: bool) -> bool:
         """A record from the stream; True when it is to be taken in now. `done` is called once it is finished."""

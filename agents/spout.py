@@ -194,7 +194,9 @@ class Spout:
 
     def _records(self, batch: list[Armed]) -> list[bytes]:
         now = rfc3339(self.clock.now_ms())
-        prefix = f'{{"kind":"due","v":1,"partition":{self.partition},"epoch":{self.epoch},"emitted_at":"{now}",'.encode()
+        prefix = (
+            f'{{"kind":"due","v":1,"partition":{self.partition},"epoch":{self.epoch},"emitted_at":"{now}",'.encode()
+        )
         return list(prefixed(prefix, [a.body or self._body(a) for a in batch]))
 
     def _body(self, armed: Armed) -> bytes:
@@ -210,7 +212,7 @@ class Spout:
                 emission.landed = True
                 self.near.drop_body(armed)
                 self.landed(armed.id)
-        self.watch.emitted(self.partition, batch[0].channel, len(batch))
+        self.watch.emitted(batch[0].channel, len(batch))
 
     def hold(self, ids: set[str]) -> None:
         """These rows are being written: emit none of them (rule 1)."""
@@ -264,6 +266,13 @@ class Spout:
         self._send(emission.channel, armed)
         return 1
 
+    def busy(self) -> bool:
+        """Whether something is due that may be emitted now."""
+        next_ms = self.near.next_due_ms()
+        if next_ms is not None and next_ms <= self.clock.now_ms():
+            return True
+        return any(len(q) and q.in_flight < q.in_flight_max for q in self.queues.values())
+
     def in_flight(self) -> dict[str, int]:
         """Emitted and not acked, by channel."""
         return {c: q.in_flight for c, q in self.queues.items()}
@@ -271,4 +280,3 @@ class Spout:
     def writing(self) -> list[asyncio.Task[None]]:
         """Produces under way."""
         return [w for w in self.writers.values() if not w.done()]
-

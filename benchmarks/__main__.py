@@ -13,14 +13,15 @@ import msgspec
 import psutil
 import uvloop
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.figures import Figures
 from benchmarks.ground import Ground
-from benchmarks.plan import QUICK, Sizes, Workload, workloads
-from benchmarks.report import remarks, table
+from benchmarks.plan import QUICK, Sizes, Workload, million, workloads
+from benchmarks.report import ratios, remarks, table
 
-WORKLOAD_WITHIN_S = 240
+WORKLOAD_WITHIN_S = 300
 
 
 def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
@@ -28,6 +29,7 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="name the workloads and end")
     parser.add_argument("--only", metavar="NAMES", help="these, separated by commas")
     parser.add_argument("--quick", action="store_true", help="small loads: whether all works, not how fast")
+    parser.add_argument("--million", action="store_true", help="also 1,000,000 pending: some minutes more")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
     parser.add_argument("--profiles", type=Path, metavar="DIR", help="py-spy on each worker, collapsed stacks into DIR")
     return parser.parse_args(given)
@@ -37,7 +39,10 @@ async def run(chosen: Sequence[Workload], options: argparse.Namespace, console: 
     """One after the other; what one of them raises is told and does not stop the others."""
     found: list[Figures] = []
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with tempfile.TemporaryDirectory(prefix="clepsydra-bench-") as directory, Progress(*columns, console=console) as bars:
+    with (
+        tempfile.TemporaryDirectory(prefix="clepsydra-bench-") as directory,
+        Progress(*columns, console=console) as bars,
+    ):
         whole, part = bars.add_task("workloads", total=len(chosen)), bars.add_task("")
 
         def step(text: str, done: int, of: int) -> None:
@@ -53,16 +58,18 @@ async def run(chosen: Sequence[Workload], options: argparse.Namespace, console: 
                 bars.advance(whole)
         finally:
             await ground.stop()
+            for remark in ground.remarks:
+                console.print(f"[yellow]{escape(remark)}")
     return found
 
 
 async def one(ground: Ground, workload: Workload, console: Console) -> list[Figures]:
     """A workload's figures, or none and why."""
     try:
-        async with asyncio.timeout(WORKLOAD_WITHIN_S):
+        async with asyncio.timeout(WORKLOAD_WITHIN_S * (3 if workload.name == "pending-million" else 1)):
             found = await workload.run(ground)
     except Exception as error:  # noqa: BLE001  a workload that cannot be measured must not hide the others
-        console.print(f"[red]{workload.name}: {type(error).__name__}: {error}")
+        console.print(f"[red]{workload.name}: {escape(f'{type(error).__name__}: {error}')}")
         return []
     console.print(table(found, ""))
     return found
@@ -74,6 +81,8 @@ def main() -> int:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it tells of every topic that is made or deleted
     console = Console(width=None if sys.stdout.isatty() else 200)
     known = workloads(QUICK if options.quick else Sizes())
+    if options.million:
+        known.append(million())
     if options.list:
         for each in known:
             console.print(f"{each.name:28} {each.about}")
@@ -90,8 +99,10 @@ def main() -> int:
     except KeyboardInterrupt:
         console.print("stopped")
         return 130
-    shared = f"{os.cpu_count()} cores, shared by load, Kafka, workers and receivers; load average {psutil.getloadavg()[0]:.1f}"
+    shared = f"{os.cpu_count()} cores, shared by all processes; load average {psutil.getloadavg()[0]:.1f}"
     console.print(table(found, f"Clepsydra on this machine ({shared})"))
+    if beside := ratios(found):
+        console.print(beside)
     remarks(console, found)
     if options.json:
         options.json.write_bytes(msgspec.json.format(msgspec.json.encode(found)))

@@ -4,7 +4,6 @@ import asyncio
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
 
 import msgspec
 
@@ -33,10 +32,11 @@ class Notes:
             sys.stdout.flush()
 
 
-class Receiver(NamedTuple):
+class Receiver:
     """A receiver process, seen from its parent."""
 
-    process: asyncio.subprocess.Process
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
 
     @classmethod
     async def start(cls, module: str, *arguments: str, log: Path) -> "Receiver":

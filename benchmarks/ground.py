@@ -53,7 +53,6 @@ class Cluster:
         self.workers: dict[str, Child] = {}
         self.commander = Commander(settings)
         self.outcomes = Outcomes(settings, "log")
-        self.remarks: list[str] = []
 
     def start_worker(self, name: str, role: str) -> Child:
         """A worker process."""
@@ -124,9 +123,8 @@ class Cluster:
         return list(await self.commander.ask_many(commands))
 
     def finish(self, found: Figures, meter: Meter) -> Figures:
-        """With CPU and memory, and what was remarkable."""
+        """With CPU and memory."""
         found.cpu_s, found.rss_mb = meter.cpu_s(), meter.rss_mb()
-        found.remarks.extend(self.remarks)
         return found
 
 
@@ -137,6 +135,7 @@ class Ground:
         self.directory, self.step, self.profiles = directory, step, profiles
         self.kafka = EmbeddedKafka(directory / "kafka")
         self.accept_rate = FIRST_RATE
+        self.remarks: list[str] = []
         self._numbers = count(1)
 
     async def start(self) -> None:
@@ -189,7 +188,7 @@ class Ground:
             await cluster.outcomes.stop()
             stopped = await asyncio.gather(*(asyncio.to_thread(w.stop) for w in cluster.workers.values()))
             for remark in filter(None, stopped):
-                self.step(remark, 0, 1)
+                self.remarks.append(f"{name}: {remark}")
             with suppress(Exception):
                 await self.admin.admin.delete_topics(list(made.made))
 

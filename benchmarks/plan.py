@@ -1,13 +1,16 @@
 """Which workloads there are, in the order in which they run."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import NamedTuple
 
 from benchmarks.figures import Figures
 from benchmarks.ground import Ground
-from benchmarks.load import no_account, one_account, own_account
+from benchmarks.load import Account, no_account, one_account, own_account
+from benchmarks.nats_scheduler import nats_herd, nats_steady
 from benchmarks.workloads_asked import bulk, cancels
 from benchmarks.workloads_due import herd, steady
+from benchmarks.workloads_pending import pending
 from benchmarks.workloads_webhook import webhooks
 
 
@@ -39,25 +42,33 @@ def workloads(n: Sizes) -> list[Workload]:
         found.append(Workload(name, about, lambda ground: run(ground, name)))
 
     add("bulk", f"{n.large:,} messages accepted durably, as fast as they go", lambda g, w: bulk(g, w, n.large))
-    for rate in (1_000, 5_000):
-        add(
-            f"steady-{rate}",
-            f"{rate:,} due each second for {n.steady_s} s",
-            lambda g, w, rate=rate: steady(g, w, rate, n.steady_s),
-        )
-    for label, messages in (("5000", n.small), ("100000", n.large)):
-        add(
-            f"herd-{label}",
-            f"{messages:,} due at one instant, without accounts",
-            lambda g, w, messages=messages: herd(g, w, messages, no_account, 1),
-        )
-        for kind, account in (("one-account", one_account), ("own-accounts", own_account)):
-            for couriers in (1, 2):
-                add(
-                    f"herd-{label}-{kind}-{couriers}",
-                    f"{messages:,} due at one instant, {kind.replace('-', ' ')}, {couriers} courier(s)",
-                    lambda g, w, m=messages, a=account, c=couriers: herd(g, w, m, a, c),
-                )
+    evenly = f"due each second for {n.steady_s} s"
+    add("steady-1000", f"1,000 {evenly}", lambda g, w: steady(g, w, 1_000, n.steady_s))
+    add("steady-1000-nats", "the same on NATS JetStream", lambda g, w: nats_steady(g, w, 1_000, n.steady_s))
+    add("steady-5000", f"5,000 {evenly}", lambda g, w: steady(g, w, 5_000, n.steady_s))
+    for label, messages in (("herd-5000", n.small), ("herd-100000", n.large)):
+        at_once = f"{messages:,} due at one instant"
+        add(label, f"{at_once}, without accounts", partial(_herd, messages, no_account, 1))
+        add(f"{label}-nats", "the same on NATS JetStream", partial(_nats_herd, messages))
+        for couriers in (1, 2):
+            add(f"{label}-one-account-{couriers}", f"{at_once}, one account, couriers: {couriers}",
+                partial(_herd, messages, one_account, couriers))  # fmt: skip
+            add(f"{label}-own-accounts-{couriers}", f"{at_once}, an account each, couriers: {couriers}",
+                partial(_herd, messages, own_account, couriers))  # fmt: skip
     add("webhooks", f"{n.small:,} webhooks due at one instant", lambda g, w: webhooks(g, w, n.small))
     add("cancels", f"{n.small:,} cancels racing with the due time", lambda g, w: cancels(g, w, n.small, per_s=5_000))
+    add("pending", f"{n.pending:,} pending: memory, recovery", lambda g, w: pending(g, w, n.pending))
     return found
+
+
+async def _herd(messages: int, account: Account, couriers: int, ground: Ground, name: str) -> list[Figures]:
+    return await herd(ground, name, messages, account, couriers)
+
+
+async def _nats_herd(messages: int, ground: Ground, name: str) -> list[Figures]:
+    return await nats_herd(ground, name, messages)
+
+
+def million(name: str = "pending-million") -> Workload:
+    """Only when asked for: it takes minutes."""
+    return Workload(name, "1,000,000 pending: memory, recovery", lambda ground: pending(ground, name, 1_000_000))

@@ -58,7 +58,9 @@ class Child:
         return self.log.read_bytes()[-TAIL_BYTES:].decode(errors="replace").strip()
 
 
-WORKER = "from topology.worker import run_{role}; from topology.settings import load_settings; run_{role}(load_settings())"
+WORKER = (
+    "from topology.worker import run_{role}; from topology.settings import load_settings; run_{role}(load_settings())"
+)
 
 
 def worker_command(role: str) -> list[str]:

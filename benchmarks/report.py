@@ -8,6 +8,7 @@ from rich.table import Table
 from benchmarks.figures import Figures
 
 NUMBERS = ("p50_ms", "p99_ms", "max_ms", "drained_s", "early", "lost", "repeated", "untrue")
+COMPARED = ("p50_ms", "p99_ms", "max_ms", "drained_s")
 
 
 def table(found: Sequence[Figures], title: str) -> Table:
@@ -24,6 +25,20 @@ def table(found: Sequence[Figures], title: str) -> Table:
     return made
 
 
+def ratios(found: Sequence[Figures]) -> Table | None:
+    """Ours divided by theirs, from this same run; below 1 is better. None when nothing stands side by side."""
+    ours = {each.workload: each for each in found if each.system == "clepsydra"}
+    made = Table(title="Clepsydra / NATS JetStream (below 1: Clepsydra is sooner)", title_justify="left")
+    for name in ("workload", *(n.replace("_", " ") for n in COMPARED)):
+        made.add_column(name, justify="left" if name == "workload" else "right")
+    for theirs in found:
+        mine = ours.get(theirs.workload.removesuffix("-nats"))
+        if theirs.system == "nats" and mine is not None:
+            pairs = [(getattr(mine, n), getattr(theirs, n)) for n in COMPARED]
+            made.add_row(mine.workload, *(shown(a / b) if a is not None and b else "-" for a, b in pairs))
+    return made if made.row_count else None
+
+
 def shown(value: float | None) -> str:
     """Whole numbers as they are, others with three figures or so."""
     if value is None:
@@ -35,7 +50,9 @@ def shown(value: float | None) -> str:
 
 def several(values: dict[str, float]) -> str:
     """One line each; accepting CPU is for --json."""
-    return "\n".join(f"{k.replace('_', ' ')} {shown(v)}" for k, v in values.items() if not k.startswith("accepting_cpu"))
+    return "\n".join(
+        f"{k.replace('_', ' ')} {shown(v)}" for k, v in values.items() if not k.startswith("accepting_cpu")
+    )
 
 
 def remarks(console: Console, found: Sequence[Figures]) -> None:

@@ -20,7 +20,7 @@ CHUNKS_AT_ONCE = 8
 
 
 async def bulk(ground: Ground, name: str, messages: int) -> list[Figures]:
-    """Accepted durably: until the owners' answers have all come back. Beside it the plain append of as many commands."""
+    """Accepted durably: until the owners' answers have all come back. Beside it, the plain append of the same."""
     appended_s = await plain_append(ground, messages)
     async with ground.cluster(name) as cluster:
         commands = list(creates(name, [now_ms() + HOUR_MS] * messages))
@@ -97,7 +97,9 @@ async def racing(cluster: Cluster, name: str, messages: int, per_s: int) -> Figu
     found = cluster.finish(judged(name, expected, arrivals), meter)
     sent = {a.key for a in arrivals}
     found.messages = len(due)
-    found.untrue = sum(delivery_key(i, 0) in sent for i in cancelled) + sum(delivery_key(i, 0) not in sent for i in late)
+    found.untrue = sum(delivery_key(i, 0) in sent for i in cancelled) + sum(
+        delivery_key(i, 0) not in sent for i in late
+    )
     found.more = {
         "cancels_per_s": len(due) / took_s, "cancelled": len(cancelled), "too_late": len(late),
         "unanswered": len(due) - len(cancelled) - len(late),

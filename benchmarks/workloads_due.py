@@ -35,5 +35,7 @@ async def measured(cluster: Cluster, name: str, due: list[int], account: Account
     found.more |= await emissions(cluster.settings, "log", keys_due(name, due))
     found.more |= {f"accepting_cpu_{process}_s": cpu for process, cpu in accepting.items()}
     if spare_s < 0:
-        found.remarks.append(f"acceptance ended {-spare_s:.1f} s after the first was due: lateness is that of acceptance")
+        found.remarks.append(
+            f"acceptance ended {-spare_s:.1f} s after the first was due: lateness is that of acceptance"
+        )
     return found

@@ -14,7 +14,9 @@ VERSION = 1
 
 class _Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="kind"):
     v: int = VERSION
-    command_id: Annotated[str, Meta(min_length=1, max_length=300, description="the same for every repeat of one request")]
+    command_id: Annotated[
+        str, Meta(min_length=1, max_length=300, description="the same for every repeat of one request")
+    ]
     reply_to: Annotated[int, Meta(ge=0, description="the partition of `answers` to answer into")] | None = None
 
 

@@ -8,7 +8,20 @@ from typing import assert_never
 from schemas.commands import Cancel, Command, Create, Edit, Look
 from schemas.decide_ack import acked, lapsed
 from schemas.decide_command import cancelled, created, edited, looked, repeated
-from schemas.decisions import NOTHING, WAIT, Acked, Asked, Decision, Forgotten, Given, Lapsed, Policy, Seen, Wait, must_wait
+from schemas.decisions import (
+    NOTHING,
+    WAIT,
+    Acked,
+    Asked,
+    Decision,
+    Forgotten,
+    Given,
+    Lapsed,
+    Policy,
+    Seen,
+    Wait,
+    must_wait,
+)
 from schemas.rows import Remembered
 from schemas.times import ms_of
 

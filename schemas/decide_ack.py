@@ -37,7 +37,12 @@ def acked(seen: Seen, ack: Ack, now_ms: int, policy: Policy) -> Decision:
     if is_stale(d, ack) or d.state not in LIVE:
         return _again(row, d, ack)
     tried = _attempted(d, ack)
-    moved = transition(tried.state, tried.maybe_sent, tried.attempts, _move(row, tried, ack, now_ms, policy))
+    moved = transition(
+        tried.state,
+        _move(row, tried, ack, now_ms, policy),
+        maybe_sent=tried.maybe_sent,
+        attempts=tried.attempts,
+    )
     assert moved is not None
     return settled(seen, row, _moved(seen, tried, moved), ack.turn, now_ms, policy)
 
@@ -63,10 +68,12 @@ def lapsed(seen: Seen, target: int, now_ms: int, policy: Policy) -> Decision:
     if row is None or row.message.expires_at is None or now_ms < ms_of(row.message.expires_at):
         return NOTHING
     d = row.deliveries[target]
-    moved = transition(d.state, d.maybe_sent, d.attempts, Lapse())
+    moved = transition(d.state, Lapse(), maybe_sent=d.maybe_sent, attempts=d.attempts)
     if moved is None:
         return NOTHING
-    return settled(seen, row, replace(d, state=moved.state, reason="expired before it was sent"), d.turn, now_ms, policy)
+    return settled(
+        seen, row, replace(d, state=moved.state, reason="expired before it was sent"), d.turn, now_ms, policy
+    )
 
 
 def settled(seen: Seen, row: Row, d: Delivery, turn: int, now_ms: int, policy: Policy) -> Decision:
@@ -74,7 +81,11 @@ def settled(seen: Seen, row: Row, d: Delivery, turn: int, now_ms: int, policy: P
     deliveries = (*row.deliveries[: d.target], d, *row.deliveries[d.target + 1 :])
     moment = Moment(at=at(now_ms), what=d.state.value, target=d.target if len(deliveries) > 1 else None, note=d.reason)
     whole = replace(
-        row, epoch=seen.epoch, deliveries=deliveries, timeline=(*row.timeline, moment)[-TIMELINE_KEPT:], updated_at=at(now_ms)
+        row,
+        epoch=seen.epoch,
+        deliveries=deliveries,
+        timeline=(*row.timeline, moment)[-TIMELINE_KEPT:],
+        updated_at=at(now_ms),
     )
     new = finished(whole, now_ms, policy)
     events = (delivery_event(new, d, turn), *final_event(new))
@@ -84,7 +95,7 @@ def settled(seen: Seen, row: Row, d: Delivery, turn: int, now_ms: int, policy: P
 
 def _again(row: Row, d: Delivery, ack: Ack) -> Decision:
     moved_on = d.turn == ack.turn + 1 and d.state in (DeliveryState.RETRYING, DeliveryState.SCHEDULED)
-    if moved_on or d.turn == ack.turn and d.state not in LIVE:
+    if moved_on or (d.turn == ack.turn and d.state not in LIVE):
         return Decision(events=(delivery_event(row, d, ack.turn), *final_event(row)))
     return NOTHING
 
@@ -128,7 +139,9 @@ def _move(row: Row, d: Delivery, ack: Ack, now_ms: int, policy: Policy) -> Move:
 
 def _retry(row: Row, d: Delivery, after_ms: int | None, now_ms: int, policy: Policy) -> Move:
     own = row.message.retry
-    delays = policy.delays_ms.get(d.channel, ()) if own is None else tuple(int(x.total_seconds() * 1000) for x in own.delays)
+    delays = (
+        policy.delays_ms.get(d.channel, ()) if own is None else tuple(int(x.total_seconds() * 1000) for x in own.delays)
+    )
     again = next_delay(delays, d.attempts, after_ms)
     if isinstance(again, NoMore):
         return GiveUp()

@@ -31,13 +31,22 @@ def created(seen: Seen, asked: Asked, command: Create, now_ms: int, policy: Poli
         if digest(message) != first_content(row):
             return Decision(answer=_plain(command, row, "conflict", "this id was first used with other content"))
         first = next((a for a in row.answers if a.offset == row.birth), None)
-        return repeated(seen, command, first) if first else Decision(answer=_plain(command, row, "accepted", repeated=True))
+        return (
+            repeated(seen, command, first)
+            if first
+            else Decision(answer=_plain(command, row, "accepted", repeated=True))
+        )
     fault = _create_fault(asked, command, policy)
     if fault:
         return Decision(answer=Answer(command_id=command.command_id, id=command.id, result="refused", detail=fault))
     now = at(now_ms)
     note = Remembered(
-        command_id=command.command_id, offset=asked.offset, result="accepted", state=MessageState.SCHEDULED, due_at=message.due_at, revision=1
+        command_id=command.command_id,
+        offset=asked.offset,
+        result="accepted",
+        state=MessageState.SCHEDULED,
+        due_at=message.due_at,
+        revision=1,
     )
     row = Row(
         epoch=seen.epoch,
@@ -47,7 +56,12 @@ def created(seen: Seen, asked: Asked, command: Create, now_ms: int, policy: Poli
         message=message,
         deliveries=tuple(
             Delivery(
-                target=n, channel=t.channel, to=t.to, flow=message.flow_of(t), due_at=message.due_at, turn_epoch=seen.epoch
+                target=n,
+                channel=t.channel,
+                to=t.to,
+                flow=message.flow_of(t),
+                due_at=message.due_at,
+                turn_epoch=seen.epoch,
             )
             for n, t in enumerate(message.aims())
         ),
@@ -56,7 +70,9 @@ def created(seen: Seen, asked: Asked, command: Create, now_ms: int, policy: Poli
         created_at=now,
         updated_at=now,
     )
-    return Decision(writes=True, row=row, events=(whole_event(row, "scheduled"),), answer=_answer(command, note), remember=note)
+    return Decision(
+        writes=True, row=row, events=(whole_event(row, "scheduled"),), answer=_answer(command, note), remember=note
+    )
 
 
 def first_content(row: Row) -> str:
@@ -69,9 +85,9 @@ def _create_fault(asked: Asked, command: Create, policy: Policy) -> str | None:
         check_user_id(command.id)
     except ValueError as fault:
         return str(fault)
-    unknown = sorted({t.channel for t in command.message.aims()} - policy.delays_ms.keys())
-    if unknown:
-        return f"`channel` {unknown[0]!r} is not known here: use one of {', '.join(sorted(policy.delays_ms))}"
+    for target in command.message.aims():
+        if target.channel not in policy.delays_ms:
+            return f"`channel` {target.channel!r} is not known here: use one of {', '.join(sorted(policy.delays_ms))}"
     late = asked.at_ms - ms_of(command.message.due_at)
     if late > policy.past_ms_max and not command.allow_past:
         return f"`due_at` is {late // 1000} s in the past, {policy.past_ms_max // 1000} s are allowed: correct it, or set `allow_past`"
@@ -105,8 +121,12 @@ def edited(seen: Seen, asked: Asked, command: Edit, now_ms: int) -> Decision:
     )
     new = replace(row, message=message, revision=row.revision + 1, deliveries=deliveries)
     note = remembered(asked, command, new, "accepted")
-    new = noted(new, seen, note, now_ms, Moment(at=at(now_ms), what="edited", note=", ".join(sorted(command.changes.given()))))
-    return Decision(writes=True, row=new, events=(whole_event(new, "edited"),), answer=_answer(command, note), remember=note)
+    new = noted(
+        new, seen, note, now_ms, Moment(at=at(now_ms), what="edited", note=", ".join(sorted(command.changes.given())))
+    )
+    return Decision(
+        writes=True, row=new, events=(whole_event(new, "edited"),), answer=_answer(command, note), remember=note
+    )
 
 
 def _edit_fault(seen: Seen, row: Row, command: Edit) -> str:
@@ -141,11 +161,13 @@ def cancelled(seen: Seen, asked: Asked, command: Cancel, now_ms: int, policy: Po
     note = remembered(asked, command, new, result, _shown(seen, new))
     new = finished(noted(new, seen, note, now_ms, Moment(at=at(now_ms), what="cancelled")), now_ms, policy)
     events = tuple(delivery_event(new, d) for d in new.deliveries if d.target in stopped)
-    return Decision(writes=True, row=new, events=events + final_event(new), answer=_answer(command, note), remember=note)
+    return Decision(
+        writes=True, row=new, events=events + final_event(new), answer=_answer(command, note), remember=note
+    )
 
 
 def _stop(d: Delivery) -> Delivery:
-    moved = transition(d.state, d.maybe_sent, d.attempts, Stop())
+    moved = transition(d.state, Stop(), maybe_sent=d.maybe_sent, attempts=d.attempts)
     return d if moved is None else replace(d, state=moved.state, reason="cancelled by its sender")
 
 
@@ -158,7 +180,9 @@ def repeated(seen: Seen, command: Command, known: Remembered) -> Decision:
     elif row is not None and known.result == "too_late" and not known.deliveries:
         events = (refused_event(row, known),)
     elif row is not None and known.deliveries:
-        events = tuple(delivery_event(row, d) for d in row.deliveries if d.reason == "cancelled by its sender") + final_event(row)
+        events = tuple(
+            delivery_event(row, d) for d in row.deliveries if d.reason == "cancelled by its sender"
+        ) + final_event(row)
     return Decision(events=events, answer=replace(_answer(command, known), repeated=True))
 
 
@@ -196,7 +220,9 @@ def _kept(seen: Seen, command: Command, note: Remembered, now_ms: int) -> Decisi
     """An answer that changes nothing, remembered in the row."""
     assert seen.row is not None
     row = noted(seen.row, seen, note, now_ms)
-    return Decision(writes=True, row=row, events=(refused_event(row, note),), answer=_answer(command, note), remember=note)
+    return Decision(
+        writes=True, row=row, events=(refused_event(row, note),), answer=_answer(command, note), remember=note
+    )
 
 
 def remembered(

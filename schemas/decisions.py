@@ -101,4 +101,3 @@ def must_wait(seen: Seen) -> bool:
     return seen.row is not None and any(
         d.state in LIVE and seen.mark(d.target) in (Mark.PRODUCING, Mark.PERHAPS) for d in seen.row.deliveries
     )
-

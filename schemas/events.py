@@ -13,7 +13,17 @@ from schemas.rows import Row
 VERSION = 1
 
 EventKind = Literal[
-    "scheduled", "edited", "refused", "cancelled", "delivered", "retrying", "deferred", "dead", "expired", "unknown", "finished"
+    "scheduled",
+    "edited",
+    "refused",
+    "cancelled",
+    "delivered",
+    "retrying",
+    "deferred",
+    "dead",
+    "expired",
+    "unknown",
+    "finished",
 ]
 
 

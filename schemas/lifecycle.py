@@ -81,7 +81,7 @@ class Moved(Struct, frozen=True):
     due_ms: int | None = None
 
 
-def transition(state: DeliveryState, maybe_sent: bool, attempts: int, move: Move) -> Moved | None:
+def transition(state: DeliveryState, move: Move, *, maybe_sent: bool, attempts: int) -> Moved | None:
     """Where a move takes a delivery; None when it is finished and the move comes too late.
 
     What may have been sent is never called cancelled or expired (rule 10, `maybe_sent`): it becomes unknown.
@@ -107,17 +107,18 @@ def transition(state: DeliveryState, maybe_sent: bool, attempts: int, move: Move
             assert_never(move)
 
 
+AS_MESSAGE: dict[DeliveryState, MessageState] = {s: MessageState(s.value) for s in DeliveryState}
 WORST_FIRST = (DeliveryState.UNKNOWN, DeliveryState.DEAD, DeliveryState.EXPIRED, DeliveryState.CANCELLED)
 
 
 def message_state(states: Iterable[DeliveryState]) -> MessageState:
     """One word for all deliveries: live ones first, then all or some delivered, else the worst."""
     seen = set(states)
+    if len(seen) == 1:
+        return AS_MESSAGE[seen.pop()]
     for live in (DeliveryState.EMITTED, DeliveryState.RETRYING, DeliveryState.SCHEDULED):
         if live in seen:
             return MessageState(live.value)
-    if seen == {DeliveryState.DELIVERED}:
-        return MessageState.DELIVERED
     if DeliveryState.DELIVERED in seen:
         return MessageState.PARTIAL
     return MessageState(next(s for s in WORST_FIRST if s in seen).value)
@@ -126,4 +127,3 @@ def message_state(states: Iterable[DeliveryState]) -> MessageState:
 def is_finished(states: Iterable[DeliveryState]) -> bool:
     """Whether no delivery will move by itself any more."""
     return LIVE.isdisjoint(states)
-

@@ -21,8 +21,13 @@ Name = Annotated[str, Meta(min_length=1, max_length=200)]
 Priority = Annotated[int, Meta(ge=0, le=9, description="9 goes first among overdue messages, 0 last")]
 Tags = Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=100)], ...], Meta(max_length=10)]
 Channel = Annotated[str, Meta(pattern="^[a-z][a-z0-9_-]{0,39}$")]
-Address = Annotated[str, Meta(max_length=2048, description="a URL for webhook, an address for email, a topic for kafka")]
-Headers = dict[Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")], Annotated[str, Meta(pattern=r"^[^\r\n\x00]*$")]]
+Address = Annotated[
+    str, Meta(max_length=2048, description="a URL for webhook, an address for email, a topic for kafka")
+]
+Headers = dict[
+    Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")],
+    Annotated[str, Meta(pattern=r"^[^\r\n\x00]*$")],
+]
 Delay = Annotated[timedelta, Meta(description="ISO 8601 duration, e.g. PT5S")]
 
 
@@ -102,7 +107,9 @@ def check_sizes(message: Message) -> None:
     if message.body_base64 is not None or len(bytes(message.body)) > BODY_MAX:
         size = len(body_bytes(message.body, message.body_base64))
         if size > BODY_MAX:
-            raise ValueError(f"`body` has {size} bytes: {BODY_MAX} at most; put large content elsewhere and send its address")
+            raise ValueError(
+                f"`body` has {size} bytes: {BODY_MAX} at most; put large content elsewhere and send its address"
+            )
     if message.headers and sum(len(k) + len(v) for k, v in message.headers.items()) > HEADERS_MAX:
         raise ValueError(f"`headers` are larger than {HEADERS_MAX} bytes")
     if message.metadata and len(msgspec.json.encode(message.metadata)) > METADATA_MAX:

@@ -15,7 +15,15 @@ ANSWERS_KEPT = 8
 TIMELINE_KEPT = 20
 
 Result = Literal[
-    "accepted", "cancelled", "partly_cancelled", "too_late", "conflict", "not_found", "revision_mismatch", "refused", "found"
+    "accepted",
+    "cancelled",
+    "partly_cancelled",
+    "too_late",
+    "conflict",
+    "not_found",
+    "revision_mismatch",
+    "refused",
+    "found",
 ]
 
 
@@ -125,4 +133,3 @@ def kept(answers: tuple[Remembered, ...], birth: int, progress: int) -> tuple[Re
 def stubbed(message: Message) -> Message:
     """What stays of a finished message."""
     return replace(message, body=NO_BODY, body_base64=None, headers={}, metadata={}, content_type=None)
-

@@ -55,4 +55,8 @@ def life(minute_ms: int, counts: Counts, now_ms: int, look_ahead_ms: int) -> Win
         return WindowLife.OPEN
     if now_ms < minute_ms:
         return WindowLife.ARMED
-    return WindowLife.EMITTING if any(counts[p] for p in LIVE_PLACES) or now_ms < minute_ms + MINUTE_MS else WindowLife.CLOSED
+    return (
+        WindowLife.EMITTING
+        if any(counts[p] for p in LIVE_PLACES) or now_ms < minute_ms + MINUTE_MS
+        else WindowLife.CLOSED
+    )

@@ -95,9 +95,9 @@ def _read_command(raw: Raw) -> Command | Fault:
         if version != VERSION:
             return Fault("v", f"is {version}, this release knows {VERSION}", "upgrade Clepsydra, or write version 1")
         command: Command = _command.decode(raw)
-        return command
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
         return explain(fault)
+    return command
 
 
 REMEDIES = (

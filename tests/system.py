@@ -74,7 +74,9 @@ class System:
         self._start = start
         self._stack = AsyncExitStack()
 
-    def worker(self, role: str, name: str | None = None, command: list[str] | None = None, **environment: str) -> Worker:
+    def worker(
+        self, role: str, name: str | None = None, command: list[str] | None = None, **environment: str
+    ) -> Worker:
         """A worker of this system, not started."""
         return Worker(command or worker_command(role), self.environment | environment, self.logs, name or role)
 
@@ -118,7 +120,9 @@ class System:
 
         def all_owned() -> bool:
             assert worker.running, f"the scheduler ended:\n{worker.text()[-3000:]}"
-            return {line["partition"] for line in worker.told("partition_owned")} == set(range(self.settings.partitions))
+            return {line["partition"] for line in worker.told("partition_owned")} == set(
+                range(self.settings.partitions)
+            )
 
         await until(all_owned, within_s, lambda: worker.text()[-3000:])
 
@@ -196,10 +200,14 @@ class System:
     def partition(self, message_id: str) -> int:
         return partition_of(message_id, self.settings.partitions)
 
-    async def produce(self, topic: str, value: bytes | None, *, partition: int | None = None, key: bytes | None = None) -> Any:
+    async def produce(
+        self, topic: str, value: bytes | None, *, partition: int | None = None, key: bytes | None = None
+    ) -> Any:
         """One record by a plain producer; its metadata."""
         async with AIOKafkaProducer(bootstrap_servers=self.settings.brokers) as producer:
-            return await producer.send_and_wait(topic, value, partition=partition, key=key or (b"no value" if value is None else None))
+            return await producer.send_and_wait(
+                topic, value, partition=partition, key=key or (b"no value" if value is None else None)
+            )
 
     async def read(self, topic: str) -> list[ConsumerRecord[Any, Any]]:
         """All records of a topic up to its present end, by a plain consumer."""

@@ -47,7 +47,9 @@ class CourierGrants:
     slot: Slot
     pools: dict[str, SendPool]
 
-    def __init__(self, settings: Settings, app: ClepsydraApp, channels: Sequence[str], registry: CollectorRegistry) -> None:
+    def __init__(
+        self, settings: Settings, app: ClepsydraApp, channels: Sequence[str], registry: CollectorRegistry
+    ) -> None:
         """Nothing is opened before `start`."""
         self.settings, self.app = settings, app
         self.names = TopicNames(settings.prefix)
@@ -133,7 +135,9 @@ class CourierGrants:
         """The one writer of acks to a timetable partition in this process."""
         writer = self.acks.get(partition)
         if writer is None:
-            writer = self.acks[partition] = AckWriter(self.kafka.log(self.names.acks, partition, "acks"), leave, self.pause)
+            writer = self.acks[partition] = AckWriter(
+                self.kafka.log(self.names.acks, partition, "acks"), leave, self.pause
+            )
         return writer
 
     async def look(self) -> None:

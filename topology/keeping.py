@@ -60,7 +60,7 @@ class Keeping(Generic[K]):
             await asyncio.gather(*late, return_exceptions=True)
 
     async def _keep(self, partition: int) -> None:
-        while await self._once(partition):
+        while await self._once(partition):  # noqa: ASYNC110 - there is nothing to wait for but time
             await asyncio.sleep(AGAIN_MS / 1000)
 
     async def _once(self, partition: int) -> bool:

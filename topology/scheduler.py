@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from agents.channels import retry_delays
 from agents.emit_due import make_emit_due
-from agents.keep_timetable import make_apply_acks, make_keep_timetable
+from agents.keep_timetable import Early, make_apply_acks, make_keep_timetable
 from agents.owner import PartitionOwner
 from agents.ports import Seat
 from schemas.decisions import Policy
@@ -71,6 +71,7 @@ class SchedulerGrants:
         self.clock = SystemClock()
         self.watch = OwnerMetrics(registry)
         self.owned = app.channel()
+        self.early = Early()
         self.announcing: set[asyncio.Task[Any]] = set()
         delays = retry_delays(channel_settings(settings), self.clock)
         self.policy = Policy(delays_ms=delays, idempotency_ms=settings.idempotency_window // MS)
@@ -83,6 +84,7 @@ class SchedulerGrants:
 
     async def revoke(self) -> None:
         """Let all partitions go."""
+        self.early.clear()
         await self.keeping.revoke(REVOKE_WITHIN_S)
 
     async def assign(self, partitions: dict[str, set[int]]) -> None:
@@ -130,6 +132,7 @@ class SchedulerGrants:
             in_flight_max=settings.max_in_flight,
             look_ahead_ms=settings.look_ahead // MS,
         )
+        self.early.bring(partition, owner)
         return OwnerSeat(owner)
 
     def announce(self, partition: int) -> None:
@@ -164,7 +167,7 @@ def create_scheduler(settings: Settings, registry: CollectorRegistry | None = No
     grants = app.grants = SchedulerGrants(settings, app, registry or CollectorRegistry())
     commands = raw_topic(app, grants.names.commands, settings.partitions)
     acks = raw_topic(app, grants.names.acks, settings.partitions)
-    app.agent(commands, name="keep_timetable")(make_keep_timetable(grants.owner))
-    app.agent(acks, name="apply_acks")(make_apply_acks(grants.owner))
+    app.agent(commands, name="keep_timetable")(make_keep_timetable(grants.owner, grants.early))
+    app.agent(acks, name="apply_acks")(make_apply_acks(grants.owner, grants.early))
     app.agent(grants.owned, name="emit_due")(make_emit_due(grants.owner))
     return app

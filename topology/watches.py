@@ -30,7 +30,7 @@ class OwnerMetrics(Collector):
         """Events written, by kind."""
         self.messages[kind, channel] += count
 
-    def emitted(self, partition: int, channel: str, count: int) -> None:
+    def emitted(self, channel: str, count: int) -> None:
         """Due messages that are in Kafka now."""
         self.messages["emitted", channel] += count
 
@@ -38,11 +38,11 @@ class OwnerMetrics(Collector):
         """Void rows found."""
         self.zombies += count
 
-    def recovered(self, partition: int, ms: int, rows: int) -> None:
+    def recovered(self, partition: int, ms: int) -> None:
         """A partition is owned and caught up."""
         self.recovery_ms[partition] = ms
 
-    def overdue_acks(self, partition: int, count: int) -> None:
+    def overdue_acks(self, count: int) -> None:
         """Emissions without an ack."""
         self.again += count
 
@@ -100,7 +100,9 @@ class CourierMetrics(Collector):
         for (channel, kind), count in self.deliveries.items():
             deliveries.add_metric([channel, kind.__name__.lower()], count)
         yield deliveries
-        lateness = HistogramMetricFamily("clepsydra_lateness_seconds", "Begin of the send minus due", labels=["channel"])
+        lateness = HistogramMetricFamily(
+            "clepsydra_lateness_seconds", "Begin of the send minus due", labels=["channel"]
+        )
         for channel, counts in self.lateness.items():
             lateness.add_metric([channel], buckets(counts), self.lateness_ms[channel] / 1000)
         yield lateness

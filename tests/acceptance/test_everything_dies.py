@@ -4,6 +4,7 @@ import os
 from collections import Counter
 
 import pytest
+from aiokafka import TopicPartition
 from system import System, new_id, now_ms
 
 from schemas.commands import Create
@@ -11,7 +12,6 @@ from schemas.windows import COUNTED, PLACE
 from topology.embedded_kafka import EmbeddedKafka
 from topology.mirror import open_mirror
 from topology.producer import Kafka
-from aiokafka import TopicPartition
 
 PENDING = int(os.environ.get("CLEPSYDRA_TEST_PENDING", "30000"))
 YEAR_MS = 365 * 24 * 3_600_000

@@ -12,7 +12,10 @@ CLEPSYDRA = (sys.executable, "-m", "gateway.cli")
 
 
 def workers(system, *command):
-    return [system.keep(system.worker(role, f"{role}-by-command", [c.format(role) for c in command])) for role in ("scheduler", "courier")]
+    return [
+        system.keep(system.worker(role, f"{role}-by-command", [c.format(role) for c in command]))
+        for role in ("scheduler", "courier")
+    ]
 
 
 async def sends(system, processes):

@@ -40,7 +40,11 @@ async def test_a_courier_killed_twice_in_mid_stream_repeats_only_what_was_in_its
 async def test_a_rolling_restart_under_load_loses_and_repeats_nothing(make_system):
     async with make_system() as system:
         ids, late_ones = await _schedule(system, COUNT // 2)
-        for part, worker in ((COUNT // 10, system.scheduler), (COUNT // 5, system.courier), (COUNT // 3, system.scheduler)):
+        for part, worker in (
+            (COUNT // 10, system.scheduler),
+            (COUNT // 5, system.courier),
+            (COUNT // 3, system.scheduler),
+        ):
             await _received_at_least(system, part)
             assert await worker.stop() == 0, worker.text()[-3000:]
             worker.start()

@@ -103,7 +103,11 @@ async def test_of_three_targets_a_dead_one_harms_no_other(shared: System):
     await shared.create(shared.message(id_, targets=targets, retry={"delays": ["PT0.1S"]}))
     await shared.all_in("partial", [id_])
     view = (await shared.look(id_)).view
-    assert [(d.target, d.state, d.attempts) for d in view.deliveries] == [(0, "delivered", 1), (1, "dead", 2), (2, "delivered", 1)]
+    assert [(d.target, d.state, d.attempts) for d in view.deliveries] == [
+        (0, "delivered", 1),
+        (1, "dead", 2),
+        (2, "delivered", 1),
+    ]
     assert sorted(a.key for a in shared.receiver.of(id_)) == [f"{id_}/0", f"{id_}/2"]
 
 

@@ -44,7 +44,9 @@ async def test_a_due_record_says_what_is_sent_and_whose_word_it_is(shared: Syste
     assert datetime.fromisoformat(due["due_at"]) == view.message.due_at
 
 
-async def test_the_timetable_has_a_row_per_message_under_its_id_beside_claim_and_progress(shared: System, delivered: str):
+async def test_the_timetable_has_a_row_per_message_under_its_id_beside_claim_and_progress(
+    shared: System, delivered: str
+):
     rows = await of_message(shared, shared.names.timetable, delivered)
     assert {record.key for record, _ in rows} == {delivered.encode()}
     assert {record.partition for record, _ in rows} == {shared.partition(delivered)}
@@ -52,7 +54,9 @@ async def test_the_timetable_has_a_row_per_message_under_its_id_beside_claim_and
     assert (first["kind"], first["v"], first["message"]["body"]["text"]) == ("row", 1, "first")
     assert (last["stub"], "body" in last["message"], last["deliveries"][0]["state"]) == (True, False, "delivered")
     assert first["epoch"] == last["epoch"] >= 0
-    others = {r.key: msgspec.json.decode(r.value) for r in await shared.read(shared.names.timetable) if r.key[:1] == b"!"}
+    others = {
+        r.key: msgspec.json.decode(r.value) for r in await shared.read(shared.names.timetable) if r.key[:1] == b"!"
+    }
     assert others.keys() == {b"!claim", b"!progress"}
     assert others[b"!progress"].keys() == {"kind", "v", "epoch", "commands", "acks"}
 

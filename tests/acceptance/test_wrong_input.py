@@ -59,7 +59,9 @@ async def test_a_bad_command_is_a_dead_letter_and_the_next_one_works(shared: Sys
 def _id_in(system: System, partition: int, end: str = "") -> str:
     """An id of this partition; `end` as JSON has it."""
     return next(
-        i for n in range(1_000) if system.partition(msgspec.json.decode(f'"{(i := f"x{n}-{now_ms()}{end}")}"')) == partition
+        i
+        for n in range(1_000)
+        if system.partition(msgspec.json.decode(f'"{(i := f"x{n}-{now_ms()}{end}")}"')) == partition
     )
 
 

@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
+from sim_parts import Parts
+from sim_world import Scenario, World
+
 from agents import owner as owner_module
 from agents import recovery
 from agents.ack_writer import AckWriter
@@ -17,7 +20,6 @@ from schemas import decide_ack, decide_command
 from schemas.decisions import Mark
 from schemas.lifecycle import LIVE
 from schemas.outcomes import Delivered, outcome_key
-from sim_world import Scenario
 
 Swap = tuple[Any, str, Any]
 CALM = Scenario(refusals=0, lost_responses=0, courier_crashes=0, courier_moves=0, stream_faults=0, command_repeats=0)
@@ -47,14 +49,10 @@ def constant(value: Any) -> Callable[..., Any]:
 
 
 def no_lease() -> list[Swap]:
-    from sim_parts import Parts
-
     return [(Parts, "has_lease", constant(False))]
 
 
 def no_courier_lease() -> list[Swap]:
-    from sim_parts import Parts
-
     return [(Parts, "has_courier_lease", constant(False))]
 
 
@@ -110,8 +108,6 @@ def loads_before_it_claims() -> list[Swap]:
 def never_repairs() -> list[Swap]:
     async def nothing(*_: Any) -> None:
         pass
-
-    from sim_world import World
 
     return [
         (recovery, "repair", nothing),
@@ -259,5 +255,3 @@ def without(names: tuple[str, ...]) -> Iterator[None]:
             for where, what, instead in GUARDS[name].without() + GUARDS[name].beside():
                 stack.enter_context(patch.object(where, what, instead))
         yield
-
-

@@ -3,6 +3,8 @@
 from collections import Counter, defaultdict
 from typing import Any
 
+import msgspec
+
 from schemas.commands import Answer, Create
 from schemas.events import Event
 from schemas.lifecycle import LIVE
@@ -10,8 +12,6 @@ from schemas.outcomes import OutcomeRecord, outcome_key
 from schemas.rows import Row
 from schemas.times import ms_of
 from schemas.wire import read_answers, read_due, read_outcome, read_timetable
-
-import msgspec
 
 TERMINAL = {"delivered", "dead", "cancelled", "expired", "unknown"}
 _event = msgspec.json.Decoder(Event)
@@ -49,7 +49,9 @@ class Checks:
 
     def taken(self, op: Any) -> None:
         message = op.what
-        assert ms_of(message.due_at) <= self.world.now_ms, f"G2: {message.key} was sent {ms_of(message.due_at)} before it was due"
+        assert ms_of(message.due_at) <= self.world.now_ms, (
+            f"G2: {message.key} was sent {ms_of(message.due_at)} before it was due"
+        )
         key = (message.key, message.birth)
         name = op.process.name if op.process else "gone"
         self.takes[key].append((message.revision, name))
@@ -88,7 +90,11 @@ class Checks:
     def answer(self, answer: Answer) -> None:
         before = self.answers.setdefault(answer.command_id, answer)
         if not answer.command_id.startswith("l"):
-            same = (before.result, before.revision, before.deliveries) == (answer.result, answer.revision, answer.deliveries)
+            same = (before.result, before.revision, before.deliveries) == (
+                answer.result,
+                answer.revision,
+                answer.deliveries,
+            )
             assert same, f"G5: two answers to {answer.command_id}: {before} and {answer}"
         assert answer.result != "conflict", f"G5: {answer.command_id} repeats id and content and was answered conflict"
         if answer.result == "too_late":
@@ -110,10 +116,14 @@ class Checks:
                     continue
                 if answer.result in ("cancelled", "partly_cancelled"):
                     state = answer.deliveries.get(target)
-                    assert state != "cancelled", f"G3: {answer.command_id} was answered cancelled, the receiver has {key}"
+                    assert state != "cancelled", (
+                        f"G3: {answer.command_id} was answered cancelled, the receiver has {key}"
+                    )
                 if answer.command_id.startswith("e") and answer.result == "accepted":
                     old = [rev for rev, _ in takes if rev < answer.revision]
-                    assert not old, f"G3: {answer.command_id} was accepted as revision {answer.revision}, the receiver has {old}"
+                    assert not old, (
+                        f"G3: {answer.command_id} was accepted as revision {answer.revision}, the receiver has {old}"
+                    )
 
     def forgotten(self) -> set[str]:
         """Ids that may be used again: written once, finished, and their stubs are gone."""
@@ -157,7 +167,9 @@ class Checks:
                 assert end == d.state.value, f"G1: {row.id}/{d.target} is {d.state.value} in its row, events say {end}"
         owner = world.scheduler.owner
         mirror = {i: (r.revision, [d.state for d in r.deliveries]) for i, r in owner.mirror.table.items()}
-        assert mirror == {i: (r.revision, [d.state for d in r.deliveries]) for i, r in rows.items()}, "mirror and log differ"
+        assert mirror == {i: (r.revision, [d.state for d in r.deliveries]) for i, r in rows.items()}, (
+            "mirror and log differ"
+        )
         assert not any(owner.spout.in_flight().values()), f"places in flight leak: {owner.spout.in_flight()}"
 
 
@@ -173,5 +185,3 @@ def durable_outcomes(log: Any) -> set[str]:
         elif isinstance(value, OutcomeRecord) and value.claim == claim:
             found.add(record.key.decode())
     return found
-
-

@@ -5,6 +5,9 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from sim_logs import Op, PortLog, SimLog
+from sim_stores import SimMemory, SimMirror
+
 from agents.ack_writer import AckWriter
 from agents.claimed_log import LostClaimError
 from agents.courier import CourierPartition
@@ -13,8 +16,6 @@ from agents.ports import Seat
 from agents.send_pool import SendPool
 from schemas.due import DueMessage
 from schemas.outcomes import Outcome
-from sim_logs import Op, PortLog, SimLog
-from sim_stores import SimMemory, SimMirror
 
 CHANNEL = "post"
 
@@ -43,7 +44,7 @@ class Watch:
     def __init__(self, world: Any) -> None:
         self.world = world
 
-    def overdue_acks(self, _partition: int, count: int) -> None:
+    def overdue_acks(self, count: int) -> None:
         self.world.note(f"{count} emissions have had no ack for 15 minutes")
         assert not self.world.calm, "G1: an ack was lost: without the emission after 15 minutes this would never end"
 
@@ -195,9 +196,7 @@ class Courier(Process):
         record = log.records[self.positions[name]]
         self.positions[name] += 1
         if record is not None:
-            self.parts[name].feed(
-                record.offset, record.value, lambda: self.world.commit(self, name, record.offset + 1)
-            )
+            self.parts[name].feed(record.offset, record.value, lambda: self.world.commit(self, name, record.offset + 1))
 
     def die(self, *, with_ops: bool) -> None:
         super().die(with_ops=with_ops)

@@ -43,7 +43,10 @@ class SimMirror:
 
     def due_from(self, after: Due | None, until_ms: int, limit: int) -> list[Due]:
         live = sorted(
-            Due(ms_of(d.due_at), row.id, d.target) for row in self.table.values() for d in row.deliveries if d.state in LIVE
+            Due(ms_of(d.due_at), row.id, d.target)
+            for row in self.table.values()
+            for d in row.deliveries
+            if d.state in LIVE
         )
         start = 0 if after is None else bisect_right(live, after)
         return [due for due in live[start : start + limit] if due.due_ms <= until_ms]

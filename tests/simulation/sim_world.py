@@ -1,5 +1,6 @@
 """The world of the simulation: logs, a group that moves partitions, a receiver, gateways, faults, and what must hold."""
 
+import asyncio
 import itertools
 import random
 from collections import Counter
@@ -8,6 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from sim_checks import Checks
+from sim_logs import Op, SimLog
+from sim_loop import SimLoop
+from sim_parts import Parts
+from sim_processes import CHANNEL, Courier, Process, Scheduler
+from sim_stores import SimMemory, SimMirror
 
 from agents.ports import Record, Stored
 from schemas.commands import Cancel, Command, Create, Edit, Look
@@ -16,12 +23,6 @@ from schemas.message import Changes, Message
 from schemas.outcomes import Delivered, RetryLater, outcome_key
 from schemas.times import at
 from schemas.wire import encode, read_due
-from sim_checks import Checks
-from sim_logs import Op, SimLog
-from sim_loop import SimLoop
-from sim_parts import Parts
-from sim_processes import CHANNEL, Courier, Process, Scheduler
-from sim_stores import SimMemory, SimMirror
 
 START_MS = 1_800_000_000_000
 
@@ -223,7 +224,7 @@ class World:
             op.answer(len(op.target.records))
         elif op.kind == "read":
             start, end = op.what
-            op.answer([r if r else Stored(n + start, None, None, 0) for n, r in enumerate(op.target.records[start:end])][:7])
+            op.answer([r or Stored(n + start, None, None, 0) for n, r in enumerate(op.target.records[start:end])][:7])
         else:
             self.receive(op)
 
@@ -321,7 +322,9 @@ class World:
         taken = owner.taken
         if taken is None or not owner.ready or taken.timetable.next != len(self.timetable.records) or owner.spout.held:
             return False
-        return not taken.timetable._voids and not any(o.target is self.timetable and o.kind == "append" for o in self.ops)
+        return not taken.timetable._voids and not any(
+            o.target is self.timetable and o.kind == "append" for o in self.ops
+        )
 
     def long_silence(self) -> None:
         self.budget["again"] -= 1
@@ -343,7 +346,9 @@ class World:
                 story.insert(0, Cancel(command_id=f"x{n}early", id=f"m{n}", reply_to=0))
             script.append(story)
         if self.scenario.reuse:
-            script = [[self.create(n, 1, f"c{n}"), self.create(n, 1, f"again{n}")] for n in range(self.scenario.messages)]
+            script = [
+                [self.create(n, 1, f"c{n}"), self.create(n, 1, f"again{n}")] for n in range(self.scenario.messages)
+            ]
         merged: list[Command] = []
         if self.scenario.directed:
             return [c for n in range(5) for story in script for c in story[n : n + 1]]
@@ -395,7 +400,9 @@ class World:
         self.note(f"commands[{offset}] {' '.join(f'{c.command_id}({c.id})' for c in batch)}")
 
     def repeat_command(self) -> None:
-        waiting = [c for c in self.written if c.command_id not in self.checks.answers and not c.command_id.endswith("early")]
+        waiting = [
+            c for c in self.written if c.command_id not in self.checks.answers and not c.command_id.endswith("early")
+        ]
         if waiting:
             self.budget["repeat"] -= 1
             self.write([self.random.choice(waiting)])
@@ -429,9 +436,15 @@ class World:
         return not behind and self.checks.all_over()
 
     def close(self) -> None:
-        for process in [p for p in self.processes if p.alive]:
-            self.do(lambda p=process: p.die(with_ops=True))
-        self.loop.close()
+        """Let nothing run on, whatever has gone wrong."""
+        try:
+            for process in [p for p in self.processes if p.alive]:
+                self.loop.call_soon(self.caught, lambda p=process: p.die(with_ops=True))
+            for task in asyncio.all_tasks(self.loop):
+                task.cancel()
+            self.loop.settle()
+        finally:
+            self.loop.close()
 
 
 def brief(record: Record) -> str:

@@ -83,7 +83,9 @@ def test_no_topic_has_two_agents(app):
 
 
 def test_agents_have_one_actor_and_read_raw_bytes(app):
-    assert {agent.concurrency for agent in app.agents.values()} == {1}, "else a commit can pass the one in work (faust 606)"
+    assert {agent.concurrency for agent in app.agents.values()} == {1}, (
+        "else a commit can pass the one in work (faust 606)"
+    )
     for topic, _ in topics_read(app):
         assert (topic.key_serializer, topic.value_serializer) == ("raw", "raw"), "a decode error would be acked"
 
@@ -119,4 +121,7 @@ def test_membership_is_static_only_with_a_name(settings):
 
 
 def test_scheduler_and_courier_are_two_groups(settings):
-    assert {create(settings).conf.id for create in (create_scheduler, create_courier)} == {"wiring.scheduler", "wiring.courier"}
+    assert {create(settings).conf.id for create in (create_scheduler, create_courier)} == {
+        "wiring.scheduler",
+        "wiring.courier",
+    }
