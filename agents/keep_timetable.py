@@ -33,7 +33,7 @@ class Early:
 
 
 def make_keep_timetable(owners: Owners, early: Early) -> Callable[[Any], Any]:
-    """`keep_timetable`: commands on their way to the owner. Never waits, never raises: the owner reads the rest itself."""
+    """`keep_timetable`: commands on their way to the owner. Never waits, never raises: the owner reads the rest."""
 
     async def keep_timetable(stream: Any) -> None:
         async for event in stream.noack().events():

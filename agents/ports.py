@@ -40,7 +40,7 @@ class Clock(Protocol):
         ...
 
     async def wait(self, event: asyncio.Event, ms: float) -> None:
-        """Until the event is set, or about so long."""
+        """Until the event is set, or about so long; then it may be set too."""
         ...
 
 

@@ -55,7 +55,7 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                preexec_fn=die_with_parent,
+                preexec_fn=die_with_parent,  # noqa: PLW1509  one prctl call, no Python lock is taken
             )
 
     def kill(self) -> None:

@@ -90,6 +90,7 @@ class SchedulerGrants:
     async def assign(self, partitions: dict[str, set[int]]) -> None:
         """Own these: `commands` and `acks` are given together."""
         mine = partitions.get(self.names.commands, set()) & partitions.get(self.names.acks, set())
+        self.early.clear()
         self.keeping.assign(mine)
 
     async def stop(self) -> None:

@@ -25,7 +25,8 @@ class Obedient:
         await asyncio.sleep(0)
         match kind:
             case "append":
-                return [log.add(record, 1) for record in what][0]
+                first, *_ = [log.add(record, 1) for record in what]
+                return first
             case "end":
                 return len(log.records)
             case "read":
