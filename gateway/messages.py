@@ -47,11 +47,13 @@ def messages_router(commander: Commander, clock: Clock) -> APIRouter:
     async def edit(request: Request, message_id: Id, _key: Key = None, _match: Match = None) -> Response:
         """What is left out stays, null takes a value away. `accepted`: the old version is never sent after it."""
         key, revision, body = read_key(request), read_revision(request), await read_body(request)
+        wanted = read_changes(body)
         command = Edit(
             command_id=key.command_id("PATCH", check_id(message_id), body + str(revision).encode()),
             id=message_id,
-            changes=read_changes(body),
+            changes=wanted.changes(),
             if_revision=revision,
+            allow_past=wanted.allow_past,
         )
         return edited_response(await _ask(commander, command))
 

@@ -9,8 +9,7 @@ from msgspec import NODEFAULT, UNSET, Raw, Struct
 
 from gateway.answers import Accepted, Cancelled, MessageView
 from gateway.problems import PROBLEM_TYPE, ProblemDetails
-from gateway.requests import NewMessage
-from schemas.message import Changes
+from gateway.requests import NewContent, NewMessage
 
 REF = "#/components/schemas/{name}"
 
@@ -61,7 +60,7 @@ CREATE: dict[str, Any] = {
 }
 LOOK: dict[str, Any] = {"responses": {200: _given(MessageView, "found")} | _responses(401, 404, 503, 504)}
 EDIT: dict[str, Any] = {
-    "openapi_extra": _asked(Changes, CHANGES_EXAMPLE),
+    "openapi_extra": _asked(NewContent, CHANGES_EXAMPLE),
     "responses": {200: _given(Accepted, "changed")} | _responses(400, 401, 404, 409, 412, 413, 422, 503, 504),
 }
 DELETE: dict[str, Any] = {
@@ -82,7 +81,9 @@ def describe(app: FastAPI) -> None:
 
 def _document(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    records = [_showable(record) for record in (NewMessage, Changes, Accepted, Cancelled, MessageView, ProblemDetails)]
+    records = [
+        _showable(record) for record in (NewMessage, NewContent, Accepted, Cancelled, MessageView, ProblemDetails)
+    ]
     _, components = msgspec.json.schema_components(records, ref_template=REF)
     document["components"] = {
         "schemas": components,

@@ -33,6 +33,16 @@ class NewMessage(Message, frozen=True, kw_only=True):
         )
 
 
+class NewContent(Changes, frozen=True, kw_only=True):
+    """What to change."""
+
+    allow_past: bool = False
+
+    def changes(self) -> Changes:
+        """The changes alone."""
+        return Changes(**{name: getattr(self, name) for name in Changes.__struct_fields__})
+
+
 class Keyed(Struct, frozen=True):
     """The Idempotency-Key of a request, or None."""
 
@@ -79,10 +89,10 @@ def read_message(body: bytes) -> NewMessage:
     return new
 
 
-def read_changes(body: bytes) -> Changes:
+def read_changes(body: bytes) -> NewContent:
     """Raises ProblemError: 400 for what is no JSON, 422 naming the field, the problem and the remedy."""
-    changes: Changes = _decode(body, Changes)
-    if not changes.given():
+    changes: NewContent = _decode(body, NewContent)
+    if not changes.changes().given():
         fields = ", ".join(Changes.__struct_fields__)
         raise invalid(Fault("", "changes nothing", f"give at least one of {fields}"))
     return changes

@@ -8,12 +8,11 @@ from msgspec import Meta, Struct
 from schemas.lifecycle import DeliveryState, MessageState
 from schemas.message import Changes, Message, Name
 from schemas.rows import Result, Row
-
-VERSION = 1
+from schemas.versions import version
 
 
 class _Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="kind"):
-    v: int = VERSION
+    v: int = version()
     command_id: Annotated[
         str, Meta(min_length=1, max_length=300, description="the same for every repeat of one request")
     ]
@@ -38,6 +37,7 @@ class Edit(_Command, frozen=True, kw_only=True, tag="edit"):
     id: Name
     changes: Changes
     if_revision: int | None = None
+    allow_past: bool = False
 
 
 class Cancel(_Command, frozen=True, kw_only=True, tag="cancel"):
@@ -58,7 +58,7 @@ Command = Create | Edit | Cancel | Look
 class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the owner decided. `repeated`: it was decided before, and this is the same answer again."""
 
-    v: int = VERSION
+    v: int = version()
     command_id: str
     id: str
     result: Result

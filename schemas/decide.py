@@ -51,7 +51,7 @@ def _asked(seen: Seen, asked: Asked, command: Command, now_ms: int, policy: Poli
         case Create():
             return created(seen, asked, command, now_ms, policy)
         case Edit():
-            return WAIT if must_wait(seen) else edited(seen, asked, command, now_ms)
+            return WAIT if must_wait(seen) else edited(seen, asked, command, now_ms, policy)
         case Cancel():
             return WAIT if must_wait(seen) else cancelled(seen, asked, command, now_ms, policy)
         case Look():

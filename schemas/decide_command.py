@@ -88,13 +88,17 @@ def _create_fault(asked: Asked, command: Create, policy: Policy) -> str | None:
     for target in command.message.aims():
         if target.channel not in policy.delays_ms:
             return f"`channel` {target.channel!r} is not known here: use one of {', '.join(sorted(policy.delays_ms))}"
-    late = asked.at_ms - ms_of(command.message.due_at)
-    if late > policy.past_ms_max and not command.allow_past:
-        return f"`due_at` is {late // 1000} s in the past, {policy.past_ms_max // 1000} s are allowed: correct it, or set `allow_past`"
-    return None
+    return None if command.allow_past else _past_fault(asked, command.message, policy)
 
 
-def edited(seen: Seen, asked: Asked, command: Edit, now_ms: int) -> Decision:
+def _past_fault(asked: Asked, message: Message, policy: Policy) -> str | None:
+    late = asked.at_ms - ms_of(message.due_at)
+    if late <= policy.past_ms_max:
+        return None
+    return f"`due_at` is {late // 1000} s in the past, {policy.past_ms_max // 1000} s are allowed: correct it, or set `allow_past`"
+
+
+def edited(seen: Seen, asked: Asked, command: Edit, now_ms: int, policy: Policy) -> Decision:
     """All or nothing: refused when any delivery is emitted, finished or perhaps sent (rule 2, `edit_whole`)."""
     row = seen.row
     if row is None:
@@ -109,6 +113,9 @@ def edited(seen: Seen, asked: Asked, command: Edit, now_ms: int) -> Decision:
     except ValueError as fault:
         return _refused(seen, asked, command, "refused", str(fault), now_ms)
     moved = message.due_at != row.message.due_at
+    past = _past_fault(asked, message, policy) if moved and not command.allow_past else None
+    if past:
+        return _refused(seen, asked, command, "refused", past, now_ms)
     deliveries = tuple(
         replace(
             d,

@@ -5,14 +5,13 @@ from datetime import datetime
 from msgspec import Raw, Struct
 
 from schemas.message import NO_BODY
-
-VERSION = 1
+from schemas.versions import version
 
 
 class DueMessage(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="due"):
     """One attempt at one delivery, handed to the couriers of its channel."""
 
-    v: int = VERSION
+    v: int = version()
     partition: int
     epoch: int
     emitted_at: datetime
@@ -62,6 +61,6 @@ class DueBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Fence(Struct, frozen=True, kw_only=True, tag_field="kind", tag="fence"):
     """After it, due messages of this timetable partition with an older epoch are void (rule 7)."""
 
-    v: int = VERSION
+    v: int = version()
     partition: int
     epoch: int

@@ -9,8 +9,7 @@ from schemas.lifecycle import DeliveryState, MessageState
 from schemas.message import Message
 from schemas.outcomes import Response
 from schemas.rows import Row
-
-VERSION = 1
+from schemas.versions import version
 
 EventKind = Literal[
     "scheduled",
@@ -30,7 +29,7 @@ EventKind = Literal[
 class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One transition. `event_id` is derived from it, so a reader can drop repeats."""
 
-    v: int = VERSION
+    v: int = version()
     event_id: str
     kind: EventKind
     id: str
@@ -54,7 +53,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A message that cannot be delivered, whole."""
 
-    v: int = VERSION
+    v: int = version()
     id: str
     at: datetime
     target: int
@@ -66,7 +65,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Unreadable(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A record or one element of it that could not be read: what, where it lay, and how to mend it."""
 
-    v: int = VERSION
+    v: int = version()
     topic: str
     partition: int
     offset: int

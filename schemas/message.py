@@ -1,18 +1,25 @@
 """A message as its sender asks for it."""
 
+import re
 from base64 import b64decode
-from binascii import Error as Base64Error
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from schemas.ids import id_fault
+from schemas.ids import ID_MAX, id_fault
+from schemas.times import DAY, EPOCH
 
 BODY_MAX = 256 * 1024
+BODY_JSON_MAX = 3 * BODY_MAX
+"""As JSON, where text may be written as `\\uXXXX`. With all targets, a row must stay below 2 MiB."""
 HEADERS_MAX = 8 * 1024
 METADATA_MAX = 4 * 1024
+TARGETS_MAX = 256 * 1024
+DEPTH_MAX = 100
+"""Deeper JSON could be accepted where the stack is low and stop a process that reads it where it is high."""
+LATEST = datetime.max.replace(tzinfo=UTC) - DAY
 NO_BODY = Raw(b"")
 """The one empty body: msgspec leaves a default out by identity, and another `Raw(b"")` would be written as `"body":}`."""
 
@@ -57,7 +64,7 @@ class Target(Input, frozen=True, kw_only=True):
 class Message(Input, frozen=True, kw_only=True):
     """What to send, where and when (DESIGN section 8). Raises ValueError, naming the fault, for what types cannot say."""
 
-    id: str
+    id: Annotated[str, Meta(max_length=ID_MAX + 100)]
     due_at: Instant
     channel: Channel | None = None
     to: Address = ""
@@ -79,6 +86,8 @@ class Message(Input, frozen=True, kw_only=True):
             raise ValueError("`channel` is missing: name a channel, or give `targets`")
         if self.targets and (self.channel is not None or self.to):
             raise ValueError("`targets` stands in place of `channel` and `to`: give one or the other")
+        if not EPOCH <= self.due_at <= LATEST:
+            raise ValueError("`due_at` is not between 1970-01-01 and 9999-12-30: correct it")
         if self.expires_at is not None and self.expires_at <= self.due_at:
             raise ValueError("`expires_at` is not after `due_at`: it would never be sent")
         compact_body(self)
@@ -96,24 +105,63 @@ class Message(Input, frozen=True, kw_only=True):
 def compact_body(message: Message) -> None:
     """JSON is kept as it was given, key order and numbers too, less the white space."""
     raw = bytes(message.body)
-    if raw and raw[:1] != b'"':
-        msgspec.structs.force_setattr(message, "body", Raw(msgspec.json.format(raw, indent=-1)))
+    if not raw.isascii():
+        check_utf8(raw)
+    if raw[:1] != b'"' and message.body is not NO_BODY:
+        if is_deep(raw):
+            raise ValueError(f"`body` is nested more than {DEPTH_MAX} deep: send it as a string")
+        compact = Raw(msgspec.json.format(raw, indent=-1)) if raw else NO_BODY
+        msgspec.structs.force_setattr(message, "body", compact)
+
+
+def check_utf8(raw: bytes) -> None:
+    """Raises ValueError for bytes that are no text: JSON is UTF-8 (RFC 8259, 8.1)."""
+    try:
+        raw.decode()
+    except UnicodeDecodeError as fault:
+        raise ValueError(f"`body` is not UTF-8: {fault.reason} at byte {fault.start}; use `body_base64`") from None
+
+
+STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+NO_BRACKET = bytes(set(range(256)) - set(b"[]{}"))
+SQUARE = bytes.maketrans(b"{}", b"[]")
+
+
+def is_deep(raw: bytes) -> bool:
+    """Whether JSON is nested more than DEPTH_MAX deep."""
+    if raw.count(b"[") + raw.count(b"{") <= DEPTH_MAX:
+        return False
+    brackets = STRING.sub(b"", raw).translate(SQUARE, NO_BRACKET)
+    for _ in range(DEPTH_MAX):
+        brackets = brackets.replace(b"[]", b"")
+    return bool(brackets)
 
 
 def check_sizes(message: Message) -> None:
     """Raises ValueError when a part is larger than allowed."""
-    if message.body_base64 is not None and bytes(message.body):
-        raise ValueError("`body` and `body_base64` exclude each other: give one")
-    if message.body_base64 is not None or len(bytes(message.body)) > BODY_MAX:
-        size = len(body_bytes(message.body, message.body_base64))
-        if size > BODY_MAX:
-            raise ValueError(
-                f"`body` has {size} bytes: {BODY_MAX} at most; put large content elsewhere and send its address"
-            )
+    _check_body_size(message)
     if message.headers and sum(len(k) + len(v) for k, v in message.headers.items()) > HEADERS_MAX:
         raise ValueError(f"`headers` are larger than {HEADERS_MAX} bytes")
-    if message.metadata and len(msgspec.json.encode(message.metadata)) > METADATA_MAX:
-        raise ValueError(f"`metadata` is larger than {METADATA_MAX} bytes")
+    if message.targets and sum(len(msgspec.json.encode(target)) for target in message.targets) > TARGETS_MAX:
+        raise ValueError(f"`targets` are larger than {TARGETS_MAX} bytes: make it several messages")
+    if message.metadata:
+        encoded = msgspec.json.encode(message.metadata)
+        if len(encoded) > METADATA_MAX:
+            raise ValueError(f"`metadata` is larger than {METADATA_MAX} bytes")
+        if is_deep(encoded):
+            raise ValueError(f"`metadata` is nested more than {DEPTH_MAX} deep")
+
+
+def _check_body_size(message: Message) -> None:
+    size = len(bytes(message.body))
+    if message.body_base64 is not None and size:
+        raise ValueError("`body` and `body_base64` exclude each other: give one")
+    if message.body_base64 is not None or size > BODY_MAX:
+        sent = len(body_bytes(message.body, message.body_base64))
+        if sent > BODY_MAX or size > BODY_JSON_MAX:
+            raise ValueError(
+                f"`body` has {max(sent, size)} bytes: {BODY_MAX} at most; put large content elsewhere and send its address"
+            )
 
 
 def body_bytes(body: Raw, base64: str | None) -> bytes:
@@ -121,7 +169,7 @@ def body_bytes(body: Raw, base64: str | None) -> bytes:
     if base64 is not None:
         try:
             return b64decode(base64, validate=True)
-        except Base64Error as fault:
+        except ValueError as fault:
             raise ValueError(f"`body_base64` is not base64: {fault}") from fault
     raw = bytes(body)
     return msgspec.json.decode(raw, type=str).encode() if raw[:1] == b'"' else raw

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-VERSION = 1
+from schemas.versions import version
 
 
 class Response(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -71,7 +71,7 @@ Outcome = Delivered | RetryLater | Rejected | Deferred | Expired | Stale | Unkno
 class OutcomeRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="outcome"):
     """A courier's memory of one turn; void when a newer claim than `claim` stands before it."""
 
-    v: int = VERSION
+    v: int = version()
     claim: int
     key: str
     birth: int
@@ -85,14 +85,14 @@ class OutcomeRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 class CourierClaim(Struct, frozen=True, kw_only=True, tag_field="kind", tag="claim"):
     """From its offset on, one courier's outcomes count in this partition."""
 
-    v: int = VERSION
+    v: int = version()
     courier: str
 
 
 class EpochSeen(Struct, frozen=True, kw_only=True, tag_field="kind", tag="epoch"):
     """The highest epoch of one timetable partition whose fence this courier has passed."""
 
-    v: int = VERSION
+    v: int = version()
     claim: int
     partition: int
     epoch: int
@@ -101,7 +101,7 @@ class EpochSeen(Struct, frozen=True, kw_only=True, tag_field="kind", tag="epoch"
 class Started(Struct, frozen=True, kw_only=True, tag_field="kind", tag="started"):
     """A send of this turn may have begun; durable before it does where no key is honoured (rule 10)."""
 
-    v: int = VERSION
+    v: int = version()
     claim: int
     key: str
     birth: int
@@ -113,7 +113,7 @@ class Started(Struct, frozen=True, kw_only=True, tag_field="kind", tag="started"
 class Ack(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """An outcome on its way back to the owner: counts only for the birth and turn that the row has."""
 
-    v: int = VERSION
+    v: int = version()
     id: str
     target: int
     birth: int

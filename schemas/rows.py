@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from schemas.lifecycle import DeliveryState, MessageState, is_finished, message_state
 from schemas.message import NO_BODY, Message
 from schemas.outcomes import Response
+from schemas.versions import version
 
-VERSION = 1
 ANSWERS_KEPT = 8
 TIMELINE_KEPT = 20
 
@@ -71,7 +71,7 @@ class Delivery(Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Row(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="row"):
     """A live message, whole; or the stub of a finished one, without body, headers and metadata."""
 
-    v: int = VERSION
+    v: int = version()
     epoch: int
     id: str
     birth: int
@@ -104,7 +104,7 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind
 class Claim(Struct, frozen=True, kw_only=True, tag_field="kind", tag="claim"):
     """A new owner: its epoch is the offset where this landed; rows of older epochs after it are void (rule 7)."""
 
-    v: int = VERSION
+    v: int = version()
     owner: str
     at: datetime
 
@@ -112,7 +112,7 @@ class Claim(Struct, frozen=True, kw_only=True, tag_field="kind", tag="claim"):
 class Progress(Struct, frozen=True, kw_only=True, tag_field="kind", tag="progress"):
     """Offsets up to which all is decided and rows, events and answers are durable (rule 1)."""
 
-    v: int = VERSION
+    v: int = version()
     epoch: int
     commands: int
     acks: int

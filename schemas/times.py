@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 MINUTE_MS = 60_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
+DAY = timedelta(days=1)
 
 
 def at(ms: int) -> datetime:

@@ -11,10 +11,10 @@ from schemas.commands import Answer, Command
 from schemas.due import DueMessage, Fence
 from schemas.outcomes import Ack, CourierClaim, EpochSeen, OutcomeRecord, Started
 from schemas.rows import Claim, Progress, Row
+from schemas.versions import VERSION
 
 PACK_COUNT_MAX = 200
 PACK_BYTES_MAX = 512 * 1024
-VERSION = 1
 
 
 class Fault(Struct, frozen=True):
@@ -35,6 +35,10 @@ class NewerRecordError(Exception):
 
 class UnreadableError(Exception):
     """A record of our own topics that is not what it should be."""
+
+
+NOT_READ = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What the decoders raise; the last one for JSON nested some hundreds deep."""
 
 
 class _Peek(Struct):
@@ -81,11 +85,11 @@ def read_commands(value: bytes | None) -> list[Command | Fault]:
         found = _commands.decode(value)
         if all(c.v == VERSION for c in found):
             return list(found)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_READ:
         pass
     try:
         return [_read_command(raw) for raw in elements(value)]
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except NOT_READ as fault:
         return [Fault("", f"is not JSON: {fault}", "write a command as a JSON object, or an array of them")]
 
 
@@ -95,7 +99,7 @@ def _read_command(raw: Raw) -> Command | Fault:
         if version != VERSION:
             return Fault("v", f"is {version}, this release knows {VERSION}", "upgrade Clepsydra, or write version 1")
         command: Command = _command.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+    except NOT_READ as fault:
         return explain(fault)
     return command
 
@@ -118,7 +122,7 @@ def explain(fault: Exception, root: str = "") -> Fault:
     text = str(fault)
     problem, _, path = text.partition(" - at `")
     path = path.rstrip("`").replace("$.", "", 1).replace("$", "", 1)
-    path = path.removeprefix("message.")
+    path = path.removeprefix("message").removeprefix(".")
     named = re.search(r"`([A-Za-z0-9_]+)`", problem)
     if named and ("field" in problem or problem.startswith("`")):
         path = f"{path}.{named[1]}".lstrip(".")
@@ -130,7 +134,7 @@ def _own(decoder: msgspec.json.Decoder[Any], value: bytes) -> Any:
     """Decode a record of our own. Raises NewerRecordError, UnreadableError."""
     try:
         found = decoder.decode(value)
-    except (msgspec.DecodeError, UnicodeDecodeError) as fault:
+    except NOT_READ as fault:
         check_version(value)
         raise UnreadableError(f"{fault}: {value[:200]!r}") from fault
     for record in found if isinstance(found, list) else (found,):
@@ -143,7 +147,7 @@ def check_version(value: bytes) -> None:
     """Raises NewerRecordError when any element has a version that this release does not know."""
     try:
         versions = {_peek.decode(raw).v for raw in elements(value)}
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_READ:
         return
     if versions - {VERSION}:
         raise NewerRecordError(
