@@ -209,7 +209,7 @@ class TestUnreadable:
     async def test_a_newer_release_ends_the_process(self) -> None:
         world = World()
         courier = await world.recovered()
-        courier.feed(0, pack(due()).replace(b'{"kind":"due"', b'{"kind":"due","v":2'), lambda: world.done.append(0))
+        courier.feed(0, pack(due()).replace(b'"v":1', b'"v":2'), lambda: world.done.append(0))
         await settle()
         assert [type(error) for error in world.broken] == [NewerRecordError]
         assert (world.channel.ids(), world.done, courier.ended) == ([], [], "broken")
