@@ -9,7 +9,7 @@ from schemas.commands import Command, Look
 from schemas.decisions import Acked, Asked, Given
 from schemas.events import Unreadable
 
-ACKS_SLICE = 500
+ACKS_SLICE = 300
 COMMANDS_SLICE = 250
 OWN_SLICE = 600
 COMMANDS_PACE_MS = 4

@@ -30,6 +30,7 @@ ACKS_HELD_MAX = 50_000
 FORGET_SLICE = 500
 TICK_MS = 1_000
 LOOK_MS = 50
+TURN = 40
 SPOUT_FIRST_MS = 100
 """What is due goes out before rows of acks and commands are written, for so long at most."""
 TICKS_TO_LOOK = 5
@@ -244,18 +245,26 @@ class PartitionOwner:
         assert self.taken is not None
         now = self.clock.now_ms()
         made = Round(self.taken.epoch, self.partition)
-        self.decide_all(self.inbox.slice(), made, now)
+        self.spout.hold(made.ids)
+        await self.decide_all(self.inbox.slice(), made, now)
         for message_id in self.taken.timetable.take_void():
             self._repair(message_id, made)
         if made.changes:
             await self.write(made)
+        self.spout.let_go()
         await made.tell(self.seat)
         self.finish(made)
 
-    def decide_all(self, items: list[Item], made: Round, now: int) -> None:
-        """One decision per message and round: a second input on a message waits for the next."""
+    async def decide_all(self, items: list[Item], made: Round, now: int) -> None:
+        """One decision per message and round: a second input on a message waits for the next.
+
+        Gives way every few decisions: what a herd's way goes over many turns of the loop, each no longer than this.
+        What is decided meanwhile is held from the spout.
+        """
         later: list[Item] = []
-        for item in items:
+        for n, item in enumerate(items, 1):
+            if n % TURN == 0:
+                await asyncio.sleep(0)
             given = item.given
             if isinstance(given, Stray):
                 made.forward(given)
@@ -302,13 +311,13 @@ class PartitionOwner:
         """Rows into the log, held from the spout meanwhile; then into mirror and memory."""
         assert self.taken is not None
         commands, acks = self.commands.order.low, self.acks.order.low
-        self.spout.hold(made.ids)
         await self.taken.timetable.append(made.records(commands, acks))
         self.mirror.commands, self.mirror.acks = commands, acks
         self.mirror.apply(made.changes, self.taken.timetable.next)
-        for change in made.changes:
+        for n, change in enumerate(made.changes, 1):
             self._written(change)
-        self.spout.let_go()
+            if n % TURN == 0:
+                await asyncio.sleep(0)
 
     def _written(self, change: Change) -> None:
         self.near.update(change)

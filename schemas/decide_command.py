@@ -9,16 +9,17 @@ from schemas.commands import Answer, Cancel, Command, Create, Edit, Look
 from schemas.decisions import Asked, Decision, Mark, Policy, Seen
 from schemas.events import Event, EventKind
 from schemas.lifecycle import LIVE, DeliveryState, MessageState, Stop, message_state, transition
-from schemas.message import TIMING, Message, check_user_id
+from schemas.message import TIMING, Content, check_user_id
 from schemas.message import edited as edited_message
 from schemas.rows import TIMELINE_KEPT, Delivery, Moment, Remembered, Result, Row, kept, stubbed
 from schemas.times import at, ms_of
 
 encode = msgspec.json.Encoder().encode
 canonical = msgspec.json.Encoder(order="sorted")
+REFUSALS = frozenset({"too_late", "revision_mismatch", "refused"})
 
 
-def digest(message: Message) -> str:
+def digest(message: Content) -> str:
     """A hash of the content; the id is part of it, the order of keys is not."""
     ordered = encode if not message.metadata and len(message.headers) < 2 else canonical.encode
     return blake2b(ordered(message), digest_size=16).hexdigest()
@@ -91,7 +92,7 @@ def _create_fault(asked: Asked, command: Create, policy: Policy) -> str | None:
     return None if command.allow_past else _past_fault(asked, command.message, policy)
 
 
-def _past_fault(asked: Asked, message: Message, policy: Policy) -> str | None:
+def _past_fault(asked: Asked, message: Content, policy: Policy) -> str | None:
     late = asked.at_ms - ms_of(message.due_at)
     if late <= policy.past_ms_max:
         return None
@@ -184,7 +185,7 @@ def repeated(seen: Seen, command: Command, known: Remembered) -> Decision:
     events: tuple[Event, ...] = ()
     if row is not None and known.result == "accepted" and known.revision == row.revision:
         events = (whole_event(row, "scheduled" if row.revision == 1 else "edited"),)
-    elif row is not None and known.result == "too_late" and not known.deliveries:
+    elif row is not None and known.result in REFUSALS and not known.deliveries:
         events = (refused_event(row, known),)
     elif row is not None and known.deliveries:
         events = tuple(

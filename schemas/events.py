@@ -6,7 +6,7 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from schemas.lifecycle import DeliveryState, MessageState
-from schemas.message import Message
+from schemas.message import Content
 from schemas.outcomes import Response
 from schemas.rows import Row
 from schemas.versions import version
@@ -47,7 +47,7 @@ class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
     maybe_sent: bool = False
     reason: str = ""
     response: Response | None = None
-    message: Message | None = None
+    message: Content | None = None
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -61,8 +61,8 @@ class Target(Input, frozen=True, kw_only=True):
     flow: Name | None = None
 
 
-class Message(Input, frozen=True, kw_only=True):
-    """What to send, where and when (DESIGN section 8). Raises ValueError, naming the fault, for what types cannot say."""
+class Content(Input, frozen=True, kw_only=True):
+    """What to send, where and when (DESIGN section 8), as it lies in the timetable: checked when it was accepted."""
 
     id: Annotated[str, Meta(max_length=ID_MAX + 100)]
     due_at: Instant
@@ -81,18 +81,6 @@ class Message(Input, frozen=True, kw_only=True):
     tags: Tags = ()
     metadata: dict[str, Any] = {}
 
-    def __post_init__(self) -> None:
-        if not self.targets and self.channel is None:
-            raise ValueError("`channel` is missing: name a channel, or give `targets`")
-        if self.targets and (self.channel is not None or self.to):
-            raise ValueError("`targets` stands in place of `channel` and `to`: give one or the other")
-        if not EPOCH <= self.due_at <= LATEST:
-            raise ValueError("`due_at` is not between 1970-01-01 and 9999-12-30: correct it")
-        if self.expires_at is not None and self.expires_at <= self.due_at:
-            raise ValueError("`expires_at` is not after `due_at`: it would never be sent")
-        compact_body(self)
-        check_sizes(self)
-
     def aims(self) -> tuple[Target, ...]:
         """The receivers, one or many."""
         return self.targets or (Target(channel=self.channel or "", to=self.to),)
@@ -102,7 +90,28 @@ class Message(Input, frozen=True, kw_only=True):
         return target.flow or self.flow or self.account
 
 
-def compact_body(message: Message) -> None:
+class Message(Content, frozen=True, kw_only=True):
+    """What a sender asks for. Raises ValueError, naming the fault, for what types cannot say."""
+
+    def __post_init__(self) -> None:
+        check(self)
+
+
+def check(message: Content) -> None:
+    """Raises ValueError for what is no message to accept; brings its body into the form that is kept."""
+    if not message.targets and message.channel is None:
+        raise ValueError("`channel` is missing: name a channel, or give `targets`")
+    if message.targets and (message.channel is not None or message.to):
+        raise ValueError("`targets` stands in place of `channel` and `to`: give one or the other")
+    if not EPOCH <= message.due_at <= LATEST:
+        raise ValueError("`due_at` is not between 1970-01-01 and 9999-12-30: correct it")
+    if message.expires_at is not None and message.expires_at <= message.due_at:
+        raise ValueError("`expires_at` is not after `due_at`: it would never be sent")
+    compact_body(message)
+    check_sizes(message)
+
+
+def compact_body(message: Content) -> None:
     """JSON is kept as it was given, key order and numbers too, less the white space."""
     raw = bytes(message.body)
     if not raw.isascii():
@@ -137,7 +146,7 @@ def is_deep(raw: bytes) -> bool:
     return bool(brackets)
 
 
-def check_sizes(message: Message) -> None:
+def check_sizes(message: Content) -> None:
     """Raises ValueError when a part is larger than allowed."""
     _check_body_size(message)
     if message.headers and sum(len(k) + len(v) for k, v in message.headers.items()) > HEADERS_MAX:
@@ -152,16 +161,18 @@ def check_sizes(message: Message) -> None:
             raise ValueError(f"`metadata` is nested more than {DEPTH_MAX} deep")
 
 
-def _check_body_size(message: Message) -> None:
+def _check_body_size(message: Content) -> None:
     size = len(bytes(message.body))
     if message.body_base64 is not None and size:
         raise ValueError("`body` and `body_base64` exclude each other: give one")
     if message.body_base64 is not None or size > BODY_MAX:
         sent = len(body_bytes(message.body, message.body_base64))
-        if sent > BODY_MAX or size > BODY_JSON_MAX:
+        if sent > BODY_MAX:
             raise ValueError(
-                f"`body` has {max(sent, size)} bytes: {BODY_MAX} at most; put large content elsewhere and send its address"
+                f"`body` has {sent} bytes: {BODY_MAX} at most; put large content elsewhere and send its address"
             )
+        if size > BODY_JSON_MAX:
+            raise ValueError(f"`body` has {size} bytes as JSON: {BODY_JSON_MAX} at most; use `body_base64`")
 
 
 def body_bytes(body: Raw, base64: str | None) -> bytes:
@@ -206,7 +217,7 @@ TIMING = frozenset({"due_at", "expires_at", "priority", "retry"})
 """What an edit may still change after a first attempt (rule 3): the content is fixed then."""
 
 
-def edited(message: Message, changes: Changes) -> Message:
+def edited(message: Content, changes: Changes) -> Content:
     """The message with the changes made. Raises ValueError where the result is no valid message."""
     given = changes.given()
     if "body" in given:
@@ -216,5 +227,5 @@ def edited(message: Message, changes: Changes) -> Message:
     if "to" in given and message.targets:
         raise ValueError("`to` cannot be edited on a message with `targets`: cancel it and make a new one")
     new = msgspec.structs.replace(message, **given)
-    Message.__post_init__(new)
+    check(new)
     return new

@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schemas.lifecycle import DeliveryState, MessageState, is_finished, message_state
-from schemas.message import NO_BODY, Message
+from schemas.message import NO_BODY, Content
 from schemas.outcomes import Response
 from schemas.versions import version
 
@@ -77,7 +77,7 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind
     birth: int
     revision: int = 1
     original: str
-    message: Message
+    message: Content
     deliveries: tuple[Delivery, ...]
     answers: tuple[Remembered, ...] = ()
     timeline: tuple[Moment, ...] = ()
@@ -130,6 +130,6 @@ def kept(answers: tuple[Remembered, ...], birth: int, progress: int) -> tuple[Re
     return tuple(a for n, a in enumerate(answers) if n >= recent or a.offset >= progress or a.offset == birth)
 
 
-def stubbed(message: Message) -> Message:
+def stubbed(message: Content) -> Content:
     """What stays of a finished message."""
     return replace(message, body=NO_BODY, body_base64=None, headers={}, metadata={}, content_type=None)

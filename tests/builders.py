@@ -6,7 +6,7 @@ from schemas.commands import Cancel, Create, Edit, Look
 from schemas.decide import decide
 from schemas.decisions import Acked, Asked, Decision, Given, Mark, Policy, Seen, Wait
 from schemas.lifecycle import DeliveryState
-from schemas.message import Changes, Message
+from schemas.message import Changes, Content, Message
 from schemas.outcomes import Ack, Delivered, Outcome
 from schemas.rows import Delivery, Row
 from schemas.times import at
@@ -23,6 +23,11 @@ def a_message(id_: str = "m", **over: Any) -> Message:
     """One target on the channel log, due at noon."""
     given: dict[str, Any] = {"id": id_, "due_at": at(NOON)}
     return Message(**(given | ({} if "targets" in over else {"channel": "log"}) | over))
+
+
+def accepted(message: Content) -> Content:
+    """As a row keeps it."""
+    return Content(**{name: getattr(message, name) for name in message.__struct_fields__})
 
 
 def a_create(message: Message | None = None, command_id: str = "create", **over: Any) -> Create:
@@ -49,8 +54,9 @@ def a_look(command_id: str = "look", id_: str = "m") -> Look:
 
 def a_row(message: Message | None = None, *deliveries: dict[str, Any], **over: Any) -> Row:
     """The row that a create makes, with its deliveries and itself changed as told."""
-    made = decided(Seen(row=None, epoch=EPOCH), asked(a_create(message), BIRTH)).row
+    made = decided(Seen(row=None, epoch=EPOCH), asked(a_create(message, allow_past=True), BIRTH)).row
     assert made is not None
+    over.setdefault("message", accepted(made.message))
     changed = [changed_delivery(d, over_) for d, over_ in zip(made.deliveries, deliveries, strict=False)]
     return replaced(made, deliveries=(*changed, *made.deliveries[len(changed) :]), **over)
 

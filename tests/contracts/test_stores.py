@@ -10,7 +10,7 @@ from simulation.sim_stores import SimMemory, SimMirror
 
 from agents.ports import Change, Due
 from schemas.lifecycle import DeliveryState
-from schemas.message import Message
+from schemas.message import Content
 from schemas.outcomes import Delivered, OutcomeRecord, outcome_key
 from schemas.rows import Delivery, Row
 from schemas.times import at
@@ -36,7 +36,7 @@ def rows(draw):
         id=message_id,
         birth=1,
         original="",
-        message=Message(id=message_id, due_at=due, channel="webhook", body=Raw(b"1")),
+        message=Content(id=message_id, due_at=due, channel="webhook", body=Raw(b"1")),
         deliveries=tuple(
             Delivery(target=n, channel="webhook", due_at=at(draw(times)), turn_epoch=1, state=state)
             for n, state in enumerate(states)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from agents.ports import Change, Due
 from schemas.lifecycle import DeliveryState
-from schemas.message import Message, Target
+from schemas.message import Content, Target
 from schemas.rows import Delivery, Row
 from schemas.times import at, ms_of
 from schemas.windows import PLACE, count_changes
@@ -25,7 +25,7 @@ DAY_MS = 86_400_000
 
 
 def a_row(message_id="m-1", due_ms=NOON, targets=1, **changes):
-    message = Message(
+    message = Content(
         id=message_id,
         due_at=at(due_ms),
         targets=tuple(Target(channel="webhook", to=f"https://{n}.example") for n in range(targets)),
