@@ -157,9 +157,10 @@ class ReadyQueue:
         taken: list[Armed] = []
         room = min(limit, self.in_flight_max - self.in_flight)
         while len(taken) < room and (self.heap or self.aside):
-            entry = heappop(self.heap) if self.heap else self._from_aside()
+            waits_aside = not self.heap
+            entry = self._from_aside() if waits_aside else heappop(self.heap)
             armed = entry[5]
-            if self.heap and self._over(armed.flow):
+            if not waits_aside and self._over(armed.flow) and (self.heap or self.aside):
                 heappush(self.aside.setdefault(armed.flow or "", []), entry)
                 continue
             self._count(armed.flow, 1)

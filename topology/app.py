@@ -18,6 +18,12 @@ from topology.settings import Settings
 logger = structlog.get_logger(__name__)
 HEARTBEATS_PER_SESSION = 5
 EXIT_BROKEN = 70
+FETCH_WAIT_MS = 50
+"""How long a broker may hold a fetch that finds nothing.
+
+aiokafka has one fetch under way per broker: while one that asks for idle partitions hangs, the busy ones wait. With
+Faust's 1,500 ms, 1,000 messages a second went from p50 12 ms to seconds, and stayed there (measured).
+"""
 
 
 class Grants(Protocol):
@@ -63,6 +69,7 @@ class ClepsydraApp(faust.App):
         except Exception as error:  # noqa: BLE001 - told, then the process ends
             leave(error)
         self.connected = True
+        calm_collector()
 
     async def on_stop(self) -> None:
         """Let go and disconnect."""
@@ -78,7 +85,9 @@ class ClepsydraApp(faust.App):
 
     def _watch_group(self) -> None:
         """From before the first join on: where it takes longer than the lease, the assignment itself renews it."""
-        self.lease.watch(self.consumer._thread._consumer._coordinator)  # noqa: SLF001 - see HeartbeatLease.watch
+        client = self.consumer._thread._consumer  # noqa: SLF001 - Faust has no public way to it
+        self.lease.watch(client._coordinator)  # noqa: SLF001 - see HeartbeatLease.watch
+        client._fetcher._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001 - 1,500 in Faust's source
 
     async def _on_partitions_revoked(self, revoked: Any) -> None:
         self._watch_group()
