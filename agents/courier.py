@@ -34,8 +34,10 @@ from schemas.outcomes import (
 )
 from schemas.times import MILLISECOND
 
-IN_HAND_MAX = 4_000
+IN_HAND_MAX = 25_000
 WAITING_BYTES_MAX = 8 * 1024 * 1024
+PAUSES_MAX = 50
+"""Of the writer of outcomes, while there is something to send; each is some milliseconds."""
 CHUNK = 50
 """Messages prepared before the workers get their turn: the first starts within a millisecond."""
 EARLY_MAX = timedelta(seconds=5)
@@ -81,7 +83,8 @@ class CourierPartition(CourierGuards):
         self._due, self._on_broken, self._watch = due, on_broken, watch or Unwatched()
         self._reader = DueReader(f"due.{self.channel.name}", partition, dead_letters)
         self._log = ClaimedLog(outcomes, is_claim)
-        self._writer = OutcomeWriter(self._log, memory, self._durable, self._fail, pause)
+        self._pause = pause
+        self._writer = OutcomeWriter(self._log, memory, self._durable, self._fail, self._collect if pause else None)
         self._order = InOrder()
         self._inbox: deque[tuple[int, bytes | None, Callable[[], object]]] = deque()
         self._waiting_bytes = 0
@@ -192,6 +195,14 @@ class CourierPartition(CourierGuards):
     async def room(self) -> None:
         """Return when another record may be fed."""
         await self._room.wait()
+
+    async def _collect(self) -> None:
+        """What waits to be sent goes first, for a while: a herd is in hand before its outcomes are written."""
+        assert self._pause is not None
+        for _ in range(PAUSES_MAX):
+            await self._pause()
+            if not self._inbox and not self.pool.waiting():
+                return
 
     async def _take_records(self) -> None:
         while self._inbox:

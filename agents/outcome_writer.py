@@ -17,7 +17,7 @@ from agents.send_job import Job
 from schemas.outcomes import OutcomeRecord, Started
 from schemas.wire import encode
 
-BATCH_MAX = 500
+BATCH_MAX = 1_000
 BATCH_BYTES_MAX = 512 * 1024
 
 
@@ -40,7 +40,7 @@ class OutcomeWriter:
         on_error: Callable[[Exception], None],
         pause: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`pause`: waited out before a small batch, for more to come: a write costs far more than an outcome in it."""
+        """`pause`: waited out before a batch, for more to come: a write costs far more than an outcome in it."""
         self._pause = pause
         self.log = log
         self._memory = memory
@@ -101,7 +101,7 @@ class OutcomeWriter:
 
     async def _write(self) -> None:
         while self._told or self._notes:
-            if self._pause is not None and not self._notes and len(self._told) < BATCH_MAX // 4:
+            if self._pause is not None and not self._notes:
                 await self._pause()
             notes = [self._notes.popleft() for _ in range(min(BATCH_MAX, len(self._notes)))]
             told, remembered = self._batch()

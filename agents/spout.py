@@ -61,6 +61,8 @@ class Spout:
         self.held: set[str] = set()
         self.set_aside: list[Armed] = []
         self.bell = asyncio.Event()
+        self.starved = asyncio.Event()
+        """Something is due and every place in flight is taken."""
         self.outgoing: dict[tuple[str, int], list[Armed]] = {}
         self.writers: dict[tuple[str, int], asyncio.Task[None]] = {}
         self.epoch = -1
@@ -147,6 +149,8 @@ class Spout:
         taken = 0
         for channel, queue in self.queues.items():
             batch = queue.take(SLICE)
+            if len(batch) < SLICE and len(queue):
+                self.starved.set()
             taken += len(batch)
             for armed in batch:
                 self._start(channel, queue, armed, now)

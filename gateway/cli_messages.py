@@ -37,7 +37,7 @@ def add_message_commands(app: typer.Typer) -> None:
         app.command(rich_help_panel="Messages")(command)
 
 
-def send(  # noqa: PLR0917  Typer makes options of them
+def send(
     to: Annotated[str, typer.Option("--to", help="A URL for webhook, an address for email, a topic for kafka.")] = "",
     at: At = None,
     in_: In = None,
@@ -108,7 +108,7 @@ def show(id_: Id, url: Url = URL, api_key: ApiKey = None, as_json: AsJson = Fals
         out.print(f"[dim]{_short(moment_['at'])}[/]  {moment_['what']}{target}  {escape(moment_.get('note', ''))}")
 
 
-def edit(  # noqa: PLR0917  Typer makes options of them
+def edit(
     id_: Id,
     at: At = None,
     in_: In = None,

@@ -32,7 +32,7 @@ def all_specs(settings: Settings) -> tuple[TopicSpec, ...]:
 
 
 @topics.command()
-def create(  # noqa: PLR0917  Typer makes options of them
+def create(
     brokers: Brokers = None,
     prefix: Prefix = None,
     partitions: Annotated[
@@ -87,7 +87,7 @@ def check(brokers: Brokers = None, prefix: Prefix = None, as_json: AsJson = Fals
 
 
 @topics.command()
-def tail(  # noqa: PLR0917  Typer makes options of them
+def tail(
     name: Annotated[str, typer.Argument(help="Short (due.webhook) or full name.", show_default=False)],
     follow: Annotated[
         bool, typer.Option(help="Wait for more; without it, all that is there from the beginning.")

@@ -30,6 +30,12 @@ def accepted(message: Content) -> Content:
     return Content(**{name: getattr(message, name) for name in message.__struct_fields__})
 
 
+def a_content(id_: str = "m", **over: Any) -> Content:
+    """A message as it lies in the timetable."""
+    message = a_message(id_, **over)
+    return Content(**{name: getattr(message, name) for name in Content.__struct_fields__})
+
+
 def a_create(message: Message | None = None, command_id: str = "create", **over: Any) -> Create:
     return Create(command_id=command_id, message=message or a_message(), **over)
 

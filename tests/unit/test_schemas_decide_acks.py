@@ -10,6 +10,7 @@ from builders import (
     NOON,
     POLICY,
     a_cancel,
+    a_content,
     a_message,
     a_row,
     an_ack,
@@ -120,7 +121,7 @@ def test_a_dead_letter_is_whole_and_its_row_stays_whole_for_a_person():
 def test_a_delivered_message_leaves_a_stub():
     found = decided(seen(a_row(a_message(body=Raw(b"1"), headers={"h": "v"}, metadata={"k": 1}))), an_ack(), NOW)
     assert (found.row.stub, found.row.message, found.row.forget_at) == (
-        True, a_message(), at(NOW + POLICY.idempotency_ms)
+        True, a_content(), at(NOW + POLICY.idempotency_ms)
     )  # fmt: skip
 
 
@@ -288,8 +289,7 @@ def test_edit_cancel_and_acks_in_any_order_end_in_one_final_state(order):
     assert ended is not None
     assert states(row) == ended
     expected = next(
-        {"Cancel": S.CANCELLED, "Delivered": S.DELIVERED, "Rejected": S.DEAD}[kind]
-        for kind in kinds_that_count(order)
+        {"Cancel": S.CANCELLED, "Delivered": S.DELIVERED, "Rejected": S.DEAD}[kind] for kind in kinds_that_count(order)
     )
     assert ended == [expected]
 

@@ -8,6 +8,7 @@ from builders import (
     NOON,
     POLICY,
     a_cancel,
+    a_content,
     a_create,
     a_look,
     a_message,
@@ -129,7 +130,7 @@ def test_an_edit_makes_a_new_revision_and_turn_and_tells():
     assert found.row is not None
     (d,) = found.row.deliveries
     assert (found.row.revision, found.row.epoch, found.row.message) == (
-        2, EPOCH + 9, a_message(due_at=at(NOON + 5), to="t")
+        2, EPOCH + 9, a_content(due_at=at(NOON + 5), to="t")
     )  # fmt: skip
     assert (d.turn, d.turn_epoch, d.due_at, d.to) == (2, EPOCH + 9, at(NOON + 5), "t")
     assert [(e.event_id, e.kind, e.revision) for e in found.events] == [("m!70!edited!2", "edited", 2)]

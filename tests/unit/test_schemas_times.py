@@ -26,7 +26,7 @@ def test_milliseconds_come_back(ms):
     assert ms_of(datetime.fromisoformat(rfc3339(ms))) == ms
 
 
-@given(st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC)))
+@given(st.datetimes(timezones=st.just(UTC)))
 def test_no_moment_is_told_as_an_earlier_one(moment):
     late = timedelta(milliseconds=ms_of(moment)) - (moment - datetime(1970, 1, 1, tzinfo=UTC))
     assert timedelta(0) <= late < timedelta(milliseconds=1)
