@@ -25,7 +25,8 @@ Swap = tuple[Any, str, Any]
 CALM = Scenario(refusals=0, lost_responses=0, courier_crashes=0, courier_moves=0, stream_faults=0, command_repeats=0)
 NO_LEASE = replace(CALM, lease=False, moves=3)
 CANCELS = replace(NO_LEASE, messages=2, kinds=("cancel",), follow_ups=(1, 2), first_due_ms=1500, spread_ms=100, targets_max=1,
-    due_partitions=1, jumps_ms=(1, 20, 100), to_timer=0.05, haste=10, crashes=0, moves=1, emit_agains=0, steps=300, directed="move")  # fmt: skip
+    due_partitions=1, jumps_ms=(1, 20, 100), to_timer=0.05, haste=10, crashes=0, moves=1, emit_agains=0, steps=300,
+    directed="move")  # fmt: skip
 RETRIES = Scenario(refusals=8, crashes=0, moves=0)
 MID_SEND = replace(CANCELS, lease=True, moves=0, refusals=8, first_due_ms=100, jumps_ms=(1, 20), follow_ups=(1, 2, 3), messages=3,
     in_flight=(5_000,), steps=600)  # fmt: skip
@@ -199,7 +200,8 @@ GUARDS: dict[str, Guard] = {
     "maybe_emitted": Guard(
         "a new owner answers no edit or cancel of what a former one may have emitted, until it knows",
         lambda: [(Spout, "perhaps_emitted", constant(False))],
-        replace(CALM, messages=5, crashes=5, kinds=("cancel",), follow_ups=(1, 2), spread_ms=0, in_flight=(1, 5_000), to_timer=0.2, haste=3, emit_agains=0),
+        replace(CALM, messages=5, crashes=5, kinds=("cancel",), follow_ups=(1, 2), spread_ms=0, in_flight=(1, 5_000),
+            to_timer=0.2, haste=3, emit_agains=0),
     ),
     "fence": Guard("couriers void due messages of older epochs after a fence",
         lambda: [(CourierPartition, "is_void", constant(False))], CANCELS, ("lease",)),
@@ -225,7 +227,8 @@ GUARDS: dict[str, Guard] = {
     "answer_after_emit": Guard("`too_late` is answered when the due record has landed", answers_while_producing, CALM),
     "edit_whole": Guard("an edit is accepted for all targets or refused", edits_a_part, replace(CALM, targets_max=3)),
     "stale_ack": Guard("an ack counts only for the turn that the row has",
-        lambda: [(decide_ack, "is_stale", constant(False))], replace(RETRIES, emit_agains=3, courier_crashes=6, messages=2, follow_ups=(3, 5))),
+        lambda: [(decide_ack, "is_stale", constant(False))],
+        replace(RETRIES, emit_agains=3, courier_crashes=6, messages=2, follow_ups=(3, 5))),
     "turn": Guard("the courier drops a repeated turn, not a repeated key",
         lambda: [(CourierPartition, "key_of", lambda _, m: outcome_key(m.key, m.birth, 0))], RETRIES),
     "birth": Guard("an id used again after its tombstone is another message",
