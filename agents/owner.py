@@ -23,7 +23,7 @@ from schemas.events import Unreadable
 from schemas.ids import routing_key
 from schemas.rows import Remembered
 from schemas.times import at
-from schemas.wire import Fault, UnreadableError, read_acks, read_commands
+from schemas.wire import Fault, NewerRecordError, UnreadableError, read_acks, read_commands
 
 COMMANDS_HELD_MAX = 4_000
 ACKS_HELD_MAX = 50_000
@@ -80,7 +80,6 @@ class PartitionOwner:
         self.acks = Source(seat.acks)
         self.announce = announce
         self.taken: Taken | None = None
-        self.emitted = asyncio.Event()
         self.ready = False
         self.stopping = False
 
@@ -116,6 +115,8 @@ class PartitionOwner:
         """Queue a record's acks; their places in flight are free from now on."""
         try:
             found = read_acks(record.value or b"")
+        except NewerRecordError as error:
+            self.spout.fail(error)  # an agent's body that raised would ack its event and go on (rule 8)
         except UnreadableError as error:
             fault = self._unreadable("acks", record, Fault("", str(error), "only couriers write here"), None)
             self.acks.order.begin(record.offset, 1, self.acks.tell)

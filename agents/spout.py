@@ -102,7 +102,7 @@ class Spout:
                 else:
                     await self.clock.wait(self.bell, max(PACE_MS, self.pause_ms()))
         except Exception as error:  # noqa: BLE001 - raised by broke()
-            self._break(error)
+            self.fail(error)
 
     async def broke(self) -> None:
         """Never returns before `end`; raises what broke the spout."""
@@ -116,7 +116,8 @@ class Spout:
         for writer in self.writers.values():
             writer.cancel()
 
-    def _break(self, error: Exception) -> None:
+    def fail(self, error: Exception) -> None:
+        """The partition cannot go on: `broke` raises this."""
         if not self.fault.done():
             self.fault.set_exception(error)
 
@@ -194,7 +195,7 @@ class Spout:
                 await log.append([Record(b"p%d" % self.partition, pack) for pack in packs(self._records(batch))])
                 self.has_landed(batch)
         except Exception as error:  # noqa: BLE001 - raised by broke()
-            self._break(error)
+            self.fail(error)
 
     def _records(self, batch: list[Armed]) -> list[bytes]:
         now = rfc3339(self.clock.now_ms())

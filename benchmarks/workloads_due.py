@@ -13,9 +13,11 @@ async def steady(ground: Ground, name: str, rate: int, seconds: int) -> list[Fig
         return [await measured(cluster, name, due, no_account)]
 
 
-async def herd(ground: Ground, name: str, messages: int, account: Account, couriers: int) -> list[Figures]:
+async def herd(
+    ground: Ground, name: str, messages: int, account: Account, couriers: int, **settings: str
+) -> list[Figures]:
     """`messages` due at one instant."""
-    async with ground.cluster(name, couriers) as cluster:
+    async with ground.cluster(name, couriers, **settings) as cluster:
         due = [now_ms() + ground.lead_ms(messages)] * messages
         return [await measured(cluster, name, due, account)]
 

@@ -82,7 +82,7 @@ async def test_of_a_mixed_pack_only_the_bad_element_is_refused(shared: System):
     sent = await shared.produce(shared.names.commands, pack, partition=partition)
     await shared.received([first, last])
     (letter,) = await _letter_of(shared, "commands", partition, sent.offset)
-    assert (letter["element"], letter["field"]) == (1, "message.id")
+    assert (letter["element"], letter["field"]) == (1, "id")
     await shared.all_in("delivered", [first, last])
 
 

@@ -6,6 +6,7 @@ import uuid
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import NewTopic
+from aiokafka.consumer.fetcher import Fetcher
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from system import until
 
@@ -30,6 +31,12 @@ def test_the_hook_is_where_the_lease_expects_it():
     assert inspect.iscoroutinefunction(GroupCoordinator._send_req)
     source = inspect.getsource(GroupCoordinator)
     assert source.count("_send_req(") > 3, "heartbeats and joins no longer go through it"
+
+
+def test_the_wait_of_a_fetch_is_where_the_app_sets_it():
+    source = inspect.getsource(Fetcher)
+    assert "self._fetch_max_wait_ms = fetch_max_wait_ms" in source
+    assert source.count("self._fetch_max_wait_ms,") == 1, "the request takes it from there"
 
 
 async def test_answered_heartbeats_renew_it_and_silence_ends_it(kafka, topic):
