@@ -12,8 +12,8 @@ from aiokafka.errors import OutOfOrderSequenceNumber
 from stand_in_owner import StandInOwner, make_topics
 
 from schemas.commands import Answer, Cancel, Create, Look
-from schemas.wire import encode
 from schemas.message import Message
+from schemas.wire import encode
 from topology.commander import Commander
 from topology.commander_errors import AnswerUnknownError, CommanderStartError
 from topology.embedded_kafka import EmbeddedKafka
@@ -55,7 +55,7 @@ async def test_a_command_gets_its_owners_answer(owner: StandInOwner, commander: 
     expected = Answer(command_id="c-a", id="a", result="accepted", state=answer.state, due_at=DUE, revision=1)
     assert answer == expected
     view = (await commander.ask(Look(command_id="l", id="a"))).view
-        assert encode(view) == encode(owner.rows["a"])
+    assert encode(view) == encode(owner.rows["a"])
 
 
 async def test_many_are_answered_in_the_order_in_which_they_were_asked(owner: StandInOwner, commander: Commander):
