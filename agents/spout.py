@@ -18,7 +18,7 @@ REEMIT_MS = 15 * MINUTE_MS
 """No ack for so long: an alert, and the same turn is emitted again (rule 2)."""
 SLICE = 1_000
 IDLE_MS = 1_000
-PACE_MS = 2
+PACE_MS = 4
 """What falls due within so long is emitted together: a produce costs far more than a message in it."""
 
 

@@ -29,7 +29,7 @@ from topology.world import connect
 logger = structlog.get_logger(__name__)
 LOOK_S = 1.0
 GONE_LOOKS_MAX = 5
-PAUSE_MS = 10
+PAUSE_MS = 20
 
 Place = tuple[str, int]
 """A channel and a partition of its due topic."""
