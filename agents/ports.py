@@ -208,6 +208,10 @@ class OwnerWatch(Protocol):
         """A partition is owned and caught up."""
         ...
 
+    def without_channel(self, channel: str) -> None:
+        """A message is due on a channel that this process does not have."""
+        ...
+
     def overdue_acks(self, count: int) -> None:
         """Emissions without an ack for 15 minutes, emitted again."""
         ...

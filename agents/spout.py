@@ -67,7 +67,6 @@ class Spout:
         self.writers: dict[tuple[str, int], asyncio.Task[None]] = {}
         self.epoch = -1
         self.horizon_ms = -1
-        self.armed_to: Due | None = None
         self.fault: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.stopping = False
 
@@ -146,7 +145,11 @@ class Spout:
         moved = 0
         for armed in self.near.due(now, SLICE):
             moved += 1
-            self.queues[armed.channel].push(armed)
+            queue = self.queues.get(armed.channel)
+            if queue is None:  # accepted where the channel was installed: it waits for a process that has it
+                self.watch.without_channel(armed.channel)
+            else:
+                queue.push(armed)
         taken = 0
         for channel, queue in self.queues.items():
             batch = queue.take(SLICE)

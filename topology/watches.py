@@ -7,11 +7,14 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 
+import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from schemas.outcomes import Outcome
+
+logger = structlog.get_logger(__name__)
 
 LATENESS_MS = (5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000, 7_200_000)
 
@@ -41,6 +44,12 @@ class OwnerMetrics(Collector):
     def recovered(self, partition: int, ms: int) -> None:
         """A partition is owned and caught up."""
         self.recovery_ms[partition] = ms
+
+    def without_channel(self, channel: str) -> None:
+        """Due, and no such channel here."""
+        if not self.messages["no_channel", channel]:
+            logger.error("channel_missing", channel=channel, remedy="install it here too; its messages wait until then")
+        self.messages["no_channel", channel] += 1
 
     def overdue_acks(self, count: int) -> None:
         """Emissions without an ack."""

@@ -20,6 +20,10 @@ from schemas.wire import encode, read_due
 class Watch:
     def __init__(self) -> None:
         self.counts: list[int] = []
+        self.missing: list[str] = []
+
+    def without_channel(self, channel: str) -> None:
+        self.missing.append(channel)
 
     def emitted(self, _channel: str, count: int) -> None:
         self.counts.append(count)
@@ -74,6 +78,13 @@ async def test_what_is_due_is_emitted_once_and_what_is_not_is_not(world: World):
     await world.clock.advance(1)
     assert await world.emit() == [("m", 1), ("later", 1)]
     assert (world.landed, world.watch.counts) == (["m", "later"], [1, 1])
+
+
+async def test_a_channel_that_is_not_here_keeps_its_own_messages_only(world: World):
+    world.write(a_row(a_message("text"), {"channel": "sms"}))
+    world.write(a_row())
+    assert await world.emit() == [("m", 1)]
+    assert world.watch.missing == ["sms"]
 
 
 async def test_it_is_marked_before_the_produce_and_emitted_once_it_has_landed(world: World):
