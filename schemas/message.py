@@ -16,6 +16,9 @@ BODY_JSON_MAX = 3 * BODY_MAX
 """As JSON, where text may be written as `\\uXXXX`. With all targets, a row must stay below 2 MiB."""
 HEADERS_MAX = 8 * 1024
 METADATA_MAX = 4 * 1024
+SECRET_MARK = "secret:"  # noqa: S105  a mark, no secret
+SECRET_HEADERS = frozenset({"authorization", "cookie"})
+"""Their values are named, and told to the receiver by the courier alone: they are never stored or shown."""
 TARGETS_MAX = 256 * 1024
 DEPTH_MAX = 100
 """Deeper JSON could be accepted where the stack is low and stop a process that reads it where it is high."""
@@ -107,6 +110,11 @@ def check(message: Content) -> None:
         raise ValueError("`due_at` is not between 1970-01-01 and 9999-12-30: correct it")
     if message.expires_at is not None and message.expires_at <= message.due_at:
         raise ValueError("`expires_at` is not after `due_at`: it would never be sent")
+    for name, value in message.headers.items():
+        if name.lower() in SECRET_HEADERS and not value.startswith(SECRET_MARK):
+            raise ValueError(
+                f"`headers` has a value for {name}: write secret:NAME and set CLEPSYDRA_SECRET_NAME for couriers"
+            )
     compact_body(message)
     check_sizes(message)
 

@@ -21,6 +21,8 @@ class ChannelSettings(Struct, frozen=True, kw_only=True):
     """`whsec_` and base64; several with spaces between while one replaces another; None: sent unsigned."""
     webhook_allow_private: bool | tuple[str, ...] = False
     """Whether webhooks may go to addresses that are not public: all, or those in networks like `10.1.0.0/16`."""
+    secrets: Callable[[str], str | None] = lambda _: None
+    """What `secret:NAME` stands for in a header's value; None: there is none of that name."""
     webhook_timeout_ms: int = 15_000
     """The longest that one attempt may take, from the address look-up to the answer."""
     webhook_concurrency: int = 256

@@ -10,7 +10,7 @@ from agents.channels.webhook_address import AddressRefusedError, address_check, 
 from agents.channels.webhook_answer import clean, not_connected, outcome_of
 from agents.channels.webhook_exchange import Exchange, NoAnswerError
 from agents.channels.webhook_pool import Pool, Target
-from agents.channels.webhook_request import RequestRefusedError, request_of, user_agent
+from agents.channels.webhook_request import RequestRefusedError, SecretMissingError, request_of, user_agent
 from agents.channels.webhook_signature import signing_keys
 from agents.ports import Clock
 from schemas.due import DueMessage
@@ -39,6 +39,7 @@ class WebhookChannel:
         self._check = address_check(settings.webhook_allow_private)
         self._target = lru_cache(URLS_REMEMBERED)(self._new_target)
         self._agent = user_agent()
+        self._secrets = settings.secrets
         self._connect_limit = ClientTimeout(connect=self.timeout_ms / 1_000 * CONNECT_SHARE, ceil_threshold=60)
         self._pool: Pool | None = None
 
@@ -54,10 +55,12 @@ class WebhookChannel:
             return RetryLater(reason="the webhook channel is not started")
         try:
             target = self._target(message.to)
-            request = request_of(message, target.head, self._clock.now_ms(), self._keys, self._agent)
+            request = request_of(message, target.head, self._clock.now_ms(), self._keys, self._agent, self._secrets)
             connection = await self._pool.take(target, self._connect_limit)
         except (AddressRefusedError, RequestRefusedError) as fault:
             return Rejected(reason=clean(str(fault), 300))
+        except SecretMissingError as fault:
+            return RetryLater(reason=clean(str(fault), 300))
         except Exception as fault:  # noqa: BLE001  failures are outcomes, not exceptions
             return not_connected(fault)
         exchange = connection.protocol

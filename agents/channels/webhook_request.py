@@ -1,11 +1,12 @@
 """What a webhook request holds: its body and headers."""
 
 import re
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
 from agents.channels.webhook_signature import signature, webhook_id
 from schemas.due import DueMessage
-from schemas.message import body_bytes
+from schemas.message import SECRET_MARK, body_bytes
 
 OURS = frozenset({"webhook-id", "webhook-timestamp", "webhook-signature", "idempotency-key", "user-agent"})
 REFUSED = frozenset({
@@ -23,6 +24,14 @@ class RequestRefusedError(ValueError):
     """A message that no request can be made of."""
 
 
+class SecretMissingError(Exception):
+    """A header names a secret that this courier does not have."""
+
+
+Secrets = Callable[[str], str | None]
+"""The value of a secret, by name."""
+
+
 def user_agent() -> str:
     """`Clepsydra/<version>`."""
     try:
@@ -31,10 +40,13 @@ def user_agent() -> str:
         return "Clepsydra"
 
 
-def request_of(message: DueMessage, head: str, now_ms: int, keys: tuple[bytes, ...], agent: str) -> bytes:
+def request_of(
+    message: DueMessage, head: str, now_ms: int, keys: tuple[bytes, ...], agent: str, secrets: Secrets
+) -> bytes:
     """The whole request: `head` (request line and Host), our headers, the user's, the body. Ours win.
 
-    Raises RequestRefusedError for a body, key or header that cannot be sent, or is not the user's to set.
+    Raises RequestRefusedError for a body, key or header that cannot be sent, or is not the user's to set;
+    SecretMissingError.
     """
     try:
         body = body_bytes(message.body, message.body_base64)
@@ -44,14 +56,14 @@ def request_of(message: DueMessage, head: str, now_ms: int, keys: tuple[bytes, .
         text = (
             f"{head}User-Agent: {agent}\r\nContent-Length: {len(body)}\r\n"
             f"webhook-id: {sent_id}\r\nwebhook-timestamp: {timestamp}\r\n{signed}"
-            f"Idempotency-Key: {sent_id}\r\n{_users(message, bool(body))}\r\n"
+            f"Idempotency-Key: {sent_id}\r\n{_users(message, bool(body), secrets)}\r\n"
         )
         return text.encode() + body
     except ValueError as fault:
         raise RequestRefusedError(str(fault)) from fault
 
 
-def _users(message: DueMessage, has_body: bool) -> str:  # noqa: FBT001
+def _users(message: DueMessage, has_body: bool, secrets: Secrets) -> str:  # noqa: FBT001
     content_type = message.content_type
     lines = ""
     for name, value in message.headers.items():
@@ -61,10 +73,20 @@ def _users(message: DueMessage, has_body: bool) -> str:  # noqa: FBT001
         if lower == "content-type":
             content_type = value if content_type is None else content_type
         elif lower not in OURS:
-            lines += _line(name, value)
+            lines += _line(name, _revealed(value, secrets))
     if content_type is None and has_body:
         content_type = _default_type(message)
     return lines if content_type is None else lines + _line("Content-Type", content_type)
+
+
+def _revealed(value: str, secrets: Secrets) -> str:
+    if not value.startswith(SECRET_MARK):
+        return value
+    name = value.removeprefix(SECRET_MARK)
+    secret = secrets(name)
+    if secret is None:
+        raise SecretMissingError(f"this courier has no secret {name!r}: set CLEPSYDRA_SECRET_{name} for it")
+    return secret
 
 
 def _line(name: str, value: str) -> str:

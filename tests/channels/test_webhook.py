@@ -39,6 +39,20 @@ async def test_without_a_secret_it_is_sent_unsigned(make_webhook, receiver, due)
     assert "webhook-signature" not in headers_of(receiver.got[0])
 
 
+async def test_a_secret_is_named_in_the_message_and_told_to_the_receiver_alone(make_webhook, receiver, due):
+    channel = await make_webhook(secrets={"TEAM": "Bearer s3cret"}.get)
+    outcome = await channel.send(due(to=receiver.url, headers={"Authorization": "secret:TEAM"}))
+    assert headers_of(receiver.got[0])["authorization"] == "Bearer s3cret"
+    assert isinstance(outcome, Delivered)
+    assert "s3cret" not in json.encode(outcome).decode()
+
+
+async def test_a_secret_that_is_not_there_is_waited_for(webhook, receiver, due):
+    outcome = await webhook.send(due(to=receiver.url, headers={"Authorization": "secret:TEAM"}))
+    assert outcome == RetryLater(reason="this courier has no secret 'TEAM': set CLEPSYDRA_SECRET_TEAM for it")
+    assert receiver.got == []
+
+
 @pytest.mark.parametrize(
     ("fields", "content_type", "body"),
     [

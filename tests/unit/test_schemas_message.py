@@ -205,3 +205,10 @@ def test_a_users_id_is_checked():
     check_user_id("post-1")
     with pytest.raises(ValueError, match="`id` contains '@'"):
         check_user_id("a@b")
+
+
+@pytest.mark.parametrize("name", ["authorization", "Authorization", "Cookie"])
+def test_a_credential_is_named_not_given(name):
+    with pytest.raises(msgspec.ValidationError, match="write secret:NAME"):
+        read(f'{DUE},"channel":"log","headers":{{"{name}":"Bearer x"}}')
+    assert read(f'{DUE},"channel":"log","headers":{{"{name}":"secret:TEAM"}}').headers == {name: "secret:TEAM"}
