@@ -116,7 +116,7 @@ def calm_collector() -> None:
 
 
 def make_app(name: str, settings: Settings) -> ClepsydraApp:
-    """An app with the settings of FAUST.md: no tables, raw bytes, commits often, static membership only by name."""
+    """An app set up as docs/decisions.md says: no tables, raw bytes, commits often, static membership only by name."""
     session_s = settings.session_timeout.total_seconds()
     app = ClepsydraApp(
         f"{settings.prefix}{name}",
