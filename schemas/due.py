@@ -8,33 +8,6 @@ from schemas.message import NO_BODY
 from schemas.versions import version
 
 
-class DueMessage(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="due"):
-    """One attempt at one delivery, handed to the couriers of its channel."""
-
-    v: int = version()
-    partition: int
-    epoch: int
-    emitted_at: datetime
-    id: str
-    key: str
-    target: int
-    birth: int
-    turn: int
-    revision: int
-    attempt: int
-    due_at: datetime
-    expires_at: datetime | None = None
-    channel: str
-    to: str = ""
-    flow: str | None = None
-    account: str | None = None
-    body: Raw = NO_BODY
-    body_base64: str | None = None
-    content_type: str | None = None
-    headers: dict[str, str] = {}
-    maybe_sent: bool = False
-
-
 class DueBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A due message less what is the same for a whole pack: encoded once, when its window comes near."""
 
@@ -56,6 +29,15 @@ class DueBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
     content_type: str | None = None
     headers: dict[str, str] = {}
     maybe_sent: bool = False
+
+
+class DueMessage(DueBody, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="due"):
+    """One attempt at one delivery, handed to the couriers of its channel."""
+
+    v: int = version()
+    partition: int
+    epoch: int
+    emitted_at: datetime
 
 
 class Fence(Struct, frozen=True, kw_only=True, tag_field="kind", tag="fence"):
