@@ -110,10 +110,16 @@ def _attempted(d: Delivery, ack: Ack) -> Delivery:
         attempts=d.attempts + tried,
         maybe_sent=False if isinstance(result, Delivered) else d.maybe_sent or maybe,
         first_attempt_at=d.first_attempt_at or (ack.started_at if tried else None),
+        late_ms=_late_ms(d, ack) if tried and d.late_ms is None else d.late_ms,
         last_attempt_at=ack.started_at if tried else d.last_attempt_at,
         last_response=result.response if tried else d.last_response,
         reason=getattr(result, "reason", ""),
     )
+
+
+def _late_ms(d: Delivery, ack: Ack) -> int | None:
+    """How late the first attempt began: a delivery that was put off is due at its slot, not before."""
+    return None if ack.started_at is None else max(0, ms_of(ack.started_at) - ms_of(d.due_at))
 
 
 def _move(row: Row, d: Delivery, ack: Ack, now_ms: int, policy: Policy) -> Move:

@@ -64,6 +64,7 @@ class Delivery(Struct, frozen=True, kw_only=True, omit_defaults=True):
     maybe_sent: bool = False
     first_attempt_at: datetime | None = None
     last_attempt_at: datetime | None = None
+    late_ms: int | None = None
     last_response: Response | None = None
     reason: str = ""
 

@@ -1,10 +1,11 @@
-"""Due minutes: exact counts of what is in each, and where a window is in its life."""
+"""Due minutes: exact counts of what is in each, how late it went out, and where a window is in its life."""
 
-from collections.abc import Iterable
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 from schemas.lifecycle import DeliveryState
-from schemas.rows import Row
+from schemas.rows import Delivery, Row
 from schemas.times import MINUTE_MS, ms_of
 
 COUNTED = tuple(s for s in DeliveryState if s is not DeliveryState.EMITTED)
@@ -12,9 +13,14 @@ COUNTED = tuple(s for s in DeliveryState if s is not DeliveryState.EMITTED)
 PLACE: dict[DeliveryState, int] = {state: n for n, state in enumerate(COUNTED)}
 LIVE_PLACES = (PLACE[DeliveryState.SCHEDULED], PLACE[DeliveryState.RETRYING])
 
+LATENESS_MS = (5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000, 7_200_000)
+"""Upper bounds of the lateness histogram; one more bucket holds what is later than the last."""
+LATENESS_PLACE = len(COUNTED)
+"""The histogram follows the states: one vector, one write, one sum."""
+
 Counts = tuple[int, ...]
-"""One number for each of COUNTED."""
-NOTHING: Counts = (0,) * len(COUNTED)
+"""One number for each of COUNTED, then one for each bucket of lateness."""
+NOTHING: Counts = (0,) * (len(COUNTED) + len(LATENESS_MS) + 1)
 
 
 class WindowLife(StrEnum):
@@ -32,16 +38,51 @@ def minute_of(row: Row) -> int:
 
 
 def count_changes(old: Row | None, new: Row | None) -> Iterable[tuple[int, int, int]]:
-    """(minute, place in COUNTED, +1 or -1) for each delivery that enters or moves; a forgotten one stays counted."""
+    """(minute, place in Counts, +1 or -1) for each delivery that enters or moves; a forgotten one stays counted."""
     if new is None:
         return
     if old is not None:
         minute = minute_of(old)
         for d in old.deliveries:
-            yield minute, PLACE[d.state], -1
+            for place in _places(d):
+                yield minute, place, -1
     minute = minute_of(new)
     for d in new.deliveries:
-        yield minute, PLACE[d.state], 1
+        for place in _places(d):
+            yield minute, place, 1
+
+
+def _places(d: Delivery) -> Iterator[int]:
+    yield PLACE[d.state]
+    if d.late_ms is not None:
+        yield lateness_place(d.late_ms)
+
+
+def lateness_place(late_ms: int) -> int:
+    """Where a first attempt so late is counted."""
+    return LATENESS_PLACE + bisect_left(LATENESS_MS, late_ms)
+
+
+def quantile_ms(counts: Counts, q: float) -> int | None:
+    """The lateness that a share `q` of first attempts did not exceed: the bound of its bucket; None before the first.
+
+    What is later than the last bound is given as that bound.
+    """
+    buckets = counts[LATENESS_PLACE:]
+    wanted = q * sum(buckets)
+    if not wanted:
+        return None
+    seen = 0
+    for bound, count in zip((*LATENESS_MS, LATENESS_MS[-1]), buckets, strict=True):
+        seen += count
+        if seen >= wanted:
+            return bound
+    return LATENESS_MS[-1]
+
+
+def summed(parts: Iterable[Counts]) -> Counts:
+    """Counts of one window in several partitions, as one."""
+    return tuple(map(sum, zip(NOTHING, *parts, strict=True)))
 
 
 def added(counts: Counts, place: int, by: int) -> Counts:

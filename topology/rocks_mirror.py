@@ -11,18 +11,18 @@ from agents.ports import Change, Due
 from schemas.lifecycle import LIVE
 from schemas.rows import Row
 from schemas.times import ms_of
-from schemas.windows import COUNTED, NOTHING, Counts, added, count_changes
+from schemas.windows import NOTHING, Counts, added, count_changes
 from schemas.wire import read_timetable
 from topology.disk import broken, close_database, open_database, wipe_directory
 
 COUNT, DUE, FORGET, META, ROW = b"c", b"d", b"f", b"m", b"r"
-FORMAT = 1
+FORMAT = 2
 UNLOGGED_AT_LEAST = 10_000
 """Offsets to catch up with at which it pays to do without RocksDB's own log."""
 
 _ms = Packed(">Q")
 _target = Packed(">H")
-_counts = Packed(f">{len(COUNTED)}I")
+_counts = Packed(f">{len(NOTHING)}I")
 
 
 class Meta(msgspec.Struct, omit_defaults=True):

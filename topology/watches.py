@@ -13,10 +13,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.registry import Collector
 
 from schemas.outcomes import Outcome
+from schemas.windows import LATENESS_MS
 
 logger = structlog.get_logger(__name__)
-
-LATENESS_MS = (5, 10, 25, 50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 30_000, 60_000, 300_000, 1_800_000, 7_200_000)
 
 
 class OwnerMetrics(Collector):

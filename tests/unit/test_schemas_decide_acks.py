@@ -304,3 +304,20 @@ def kinds_that_count(order):
             yield "Cancel"
         elif isinstance(input_, Asked):
             turn = 2
+
+
+@pytest.mark.parametrize(
+    ("before", "result", "late_ms"),
+    [
+        ({}, Delivered(), 30),
+        ({}, RetryLater(reason="r"), 30),
+        ({}, Deferred(until=at(NOON + 900)), None),  # not tried
+        ({"due_at": at(NOON + 10)}, Delivered(), 20),  # it was put off: late against its slot
+        ({"due_at": at(NOON + 60)}, Delivered(), 0),
+        ({"attempts": 1, "late_ms": 7, "first_attempt_at": at(NOON + 7)}, Delivered(), 7),  # the first attempt counts
+    ],
+)
+def test_how_late_a_delivery_was_is_told_by_its_first_attempt(before, result, late_ms):
+    after = decided(seen(a_row(None, before)), an_ack(result, started_at=at(NOON + 30)), NOW).row
+    assert after is not None
+    assert after.deliveries[0].late_ms == late_ms

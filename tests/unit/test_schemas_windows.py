@@ -10,7 +10,21 @@ from hypothesis import strategies as st
 from schemas.lifecycle import DeliveryState
 from schemas.message import Target
 from schemas.times import at
-from schemas.windows import COUNTED, NOTHING, PLACE, WindowLife, added, count_changes, life, minute_of
+from schemas.windows import (
+    COUNTED,
+    LATENESS_MS,
+    LATENESS_PLACE,
+    NOTHING,
+    PLACE,
+    WindowLife,
+    added,
+    count_changes,
+    lateness_place,
+    life,
+    minute_of,
+    quantile_ms,
+    summed,
+)
 
 S = DeliveryState
 TWO = (Target(channel="log"), Target(channel="log"))
@@ -31,7 +45,7 @@ def test_counts_are_exact_after_any_sequence_of_changes(sequence):
             counts[minute] = added(counts.get(minute, NOTHING), place, by)
         old = row
         recount = Counter((minute_of(row), d.state) for d in row.deliveries)
-        found = {(m, COUNTED[p]): n for m, c in counts.items() for p, n in enumerate(c) if n}
+        found = {(m, COUNTED[p]): n for m, c in counts.items() for p, n in enumerate(c[:LATENESS_PLACE]) if n}
         assert found == recount
 
 
@@ -82,3 +96,53 @@ def test_moving_a_message_to_another_minute_moves_its_counts():
     for minute, place, by in count_changes(old, new):
         changes[minute, place] += by
     assert changes == {(NOON, 0): -2, (NOON + MINUTE, 0): 2}
+
+
+def a_window(*late_ms: int):
+    counts = NOTHING
+    for ms in late_ms:
+        counts = added(counts, lateness_place(ms), 1)
+    return counts
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "bound"),
+    [(0, 5), (5, 5), (6, 10), (999, 1_000), (7_200_000, 7_200_000)],
+)
+def test_a_lateness_is_counted_under_the_first_bound_that_it_does_not_exceed(late_ms, bound):
+    assert LATENESS_MS[lateness_place(late_ms) - LATENESS_PLACE] == bound
+
+
+def test_what_is_later_than_every_bound_has_a_bucket_of_its_own():
+    assert lateness_place(7_200_001) == len(NOTHING) - 1
+
+
+@pytest.mark.parametrize(
+    ("late_ms", "q", "expected"),
+    [
+        ((), 0.5, None),
+        ((3,), 0.5, 5),
+        ((3, 3, 3, 80), 0.5, 5),  # half of 4 is 2: within the first bucket
+        ((3, 3, 3, 80), 0.99, 100),  # 3.96 of 4: the fourth
+        ((9_000_000,), 0.99, 7_200_000),
+    ],
+)
+def test_a_quantile_is_the_bound_of_its_bucket(late_ms, q, expected):
+    assert quantile_ms(a_window(*late_ms), q) == expected
+
+
+def test_partitions_are_summed_place_by_place():
+    assert summed([a_window(3, 80), a_window(3)]) == a_window(3, 3, 80)
+    assert summed([]) == NOTHING
+
+
+def test_a_first_attempt_is_counted_once_in_the_window_of_its_message():
+    before = a_row_in(0, S.SCHEDULED, S.SCHEDULED)
+    first = replaced(before.deliveries[0], state=S.RETRYING, late_ms=80)
+    after = replaced(before, deliveries=(first, before.deliveries[1]))
+    again = replaced(after, deliveries=(replaced(first, state=S.DELIVERED), before.deliveries[1]))
+    counts = NOTHING
+    for old, new in ((before, after), (after, again)):
+        for _, place, by in count_changes(old, new):
+            counts = added(counts, place, by)
+    assert counts[LATENESS_PLACE:] == a_window(80)[LATENESS_PLACE:]
