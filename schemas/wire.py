@@ -11,6 +11,7 @@ from schemas.commands import Answer, Command
 from schemas.due import DueMessage, Fence
 from schemas.outcomes import Ack, CourierClaim, EpochSeen, OutcomeRecord, Started
 from schemas.rows import Claim, Progress, Row
+from schemas.settings_records import Setting
 from schemas.versions import VERSION
 
 PACK_COUNT_MAX = 200
@@ -56,6 +57,7 @@ _acks = msgspec.json.Decoder(list[Ack])
 _answers = msgspec.json.Decoder(list[Answer])
 _timetable = msgspec.json.Decoder(Row | Claim | Progress)
 _outcome = msgspec.json.Decoder(OutcomeRecord | CourierClaim | EpochSeen | Started)
+_setting = msgspec.json.Decoder(Setting)
 
 
 def packs(elements: Iterable[bytes]) -> Iterator[bytes]:
@@ -179,3 +181,8 @@ def read_timetable(value: bytes) -> Row | Claim | Progress:
 def read_outcome(value: bytes) -> OutcomeRecord | CourierClaim | EpochSeen | Started:
     """One record of a courier's memory."""
     return _own(_outcome, value)  # type: ignore[no-any-return]
+
+
+def read_setting(value: bytes) -> Setting:
+    """One record of the settings."""
+    return _own(_setting, value)  # type: ignore[no-any-return]

@@ -4,6 +4,7 @@ aiokafka's consumer makes a ConsumerRecord of 13 fields for each record: 4.7 µs
 """
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import NamedTuple
 
@@ -46,14 +47,31 @@ async def read_partition(
                 yield records
 
 
-async def _fetched(client: AIOKafkaClient, partition: TopicPartition, position: int) -> bytes:
+async def follow_partition(
+    client: AIOKafkaClient, partition: TopicPartition, start: int, wait_ms: int
+) -> AsyncIterator[Slice]:
+    """What comes from `start` on, without end; a fetch that finds nothing is held so long, and gives an empty slice.
+
+    The client is for this alone: a broker answers one request of a connection after another. Raises as read_partition.
+    """
+    position = start
+    while True:
+        batches = await _fetched(client, partition, position, wait_ms)
+        for found in _slices(batches, position, sys.maxsize):
+            position = found.position
+            yield found
+
+
+async def _fetched(
+    client: AIOKafkaClient, partition: TopicPartition, position: int, wait_ms: int = FETCH_WAIT_MS
+) -> bytes:
     """Batches from `position` on; leaders may move and brokers may be away meanwhile."""
     last: KafkaError | None = None
     try:
         async with asyncio.timeout(GIVE_UP_S):
             while True:
                 try:
-                    return await _fetch(client, partition, position)
+                    return await _fetch(client, partition, position, wait_ms)
                 except OffsetOutOfRangeError:
                     raise
                 except KafkaError as error:
@@ -67,13 +85,13 @@ async def _fetched(client: AIOKafkaClient, partition: TopicPartition, position: 
         raise LogBrokenError(f"{where} cannot be read since {GIVE_UP_S} s: {last!r}") from last
 
 
-async def _fetch(client: AIOKafkaClient, partition: TopicPartition, position: int) -> bytes:
+async def _fetch(client: AIOKafkaClient, partition: TopicPartition, position: int, wait_ms: int) -> bytes:
     await client.add_topic(partition.topic)
     leader = client.cluster.leader_for_partition(partition)
     if leader is None or leader == -1:
         raise LeaderNotAvailableError(partition)
     wanted = [(partition.topic, [(partition.partition, position, FETCH_BYTES)])]
-    response = await client.send(leader, FetchRequest(FETCH_WAIT_MS, 1, FETCH_BYTES, READ_UNCOMMITTED, wanted))
+    response = await client.send(leader, FetchRequest(wait_ms, 1, FETCH_BYTES, READ_UNCOMMITTED, wanted))
     _, code, *_, batches = response.topics[0][1][0]
     error = for_code(code)
     if error is not NoError:

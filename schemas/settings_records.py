@@ -1,0 +1,51 @@
+"""What is set at run time, by kind and key: the records of the topic `settings`, which every process reads whole.
+
+A new kind is a struct here and a member of `Setting`. A process passes over kinds that it does not know; a kind or field
+that older processes must not overlook is written with a higher version, which ends them.
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from schemas.versions import version
+
+Scope = Literal["read", "write", "admin"]
+"""read: look and list; write: schedule, edit, cancel, act on; admin: keys and limits, too. None holds another."""
+
+
+class _Setting(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
+    v: int = version()
+    key: Annotated[str, Meta(min_length=1, max_length=300, description="names it among those of its kind")]
+
+
+class ApiKey(_Setting, frozen=True, kw_only=True, tag="api_key"):
+    """Who may use the API. The key itself is shown once and kept nowhere: `sha256` is enough to know it again.
+
+    A plain hash suffices: the secret is random (256 bits), so there is nothing to guess and nothing to salt or to slow.
+    """
+
+    name: str
+    scopes: tuple[Scope, ...]
+    sha256: str
+    ending: Annotated[str, Meta(description="the last characters of the key, for people to tell keys apart")]
+    created_at: datetime
+    expires_at: datetime | None = None
+
+    def expired(self, now: datetime) -> bool:
+        """Whether it is no longer good."""
+        return self.expires_at is not None and self.expires_at <= now
+
+
+Setting = ApiKey
+
+
+def kind_of(record: type[Setting]) -> str:
+    """The kind of a record, as it is written."""
+    return str(record.__struct_config__.tag)
+
+
+def setting_key(record: type[Setting], key: str) -> str:
+    """The key in the topic: `kind/key`."""
+    return f"{kind_of(record)}/{key}"
