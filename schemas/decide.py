@@ -7,7 +7,11 @@ from typing import assert_never
 
 from schemas.commands import Cancel, Command, Create, Edit, Look
 from schemas.decide_ack import acked, lapsed
-from schemas.decide_command import cancelled, created, edited, looked, repeated
+from schemas.decide_cancel import cancelled
+from schemas.decide_create import created
+from schemas.decide_edit import edited
+from schemas.decide_look import looked
+from schemas.decide_replay import repeated
 from schemas.decisions import (
     NOTHING,
     WAIT,

@@ -4,7 +4,8 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from schemas.decide_command import delivery_event, final_event, finished
+from schemas.decide_end import finished
+from schemas.decide_events import delivery_event, final_event
 from schemas.decisions import NOTHING, Decision, Policy, Seen
 from schemas.events import DeadLetter
 from schemas.ids import delivery_key

@@ -16,7 +16,7 @@ from agents.claimed_log import ClaimedLog
 from agents.courier import CourierPartition
 from agents.spout import Emission, Spout
 from schemas import decide as decide_module
-from schemas import decide_ack, decide_command
+from schemas import decide_ack, decide_create, decide_edit
 from schemas.decisions import Mark
 from schemas.lifecycle import LIVE
 from schemas.outcomes import Delivered, outcome_key
@@ -148,13 +148,13 @@ def answers_while_producing() -> list[Swap]:
 
 
 def edits_a_part() -> list[Swap]:
-    fault = decide_command._edit_fault
+    fault = decide_edit.edit_fault
 
     def lenient(seen: Any, row: Any, command: Any) -> str:
         free = any(d.state in LIVE and seen.mark(d.target) is Mark.FREE for d in row.deliveries)
         return "" if free and not any(d.maybe_sent for d in row.deliveries) else fault(seen, row, command)
 
-    return [(decide_command, "_edit_fault", lenient)]
+    return [(decide_edit, "edit_fault", lenient)]
 
 
 def remembers_sends_only() -> list[Swap]:
@@ -222,7 +222,7 @@ GUARDS: dict[str, Guard] = {
     "remember_answers": Guard("rows keep command ids and answers, refusals too",
         lambda: [(decide_module, "_known", constant(None))], Scenario(command_repeats=8, crashes=4)),
     "original_content": Guard("a repeated create is compared with the content as first accepted",
-        lambda: [(decide_command, "first_content", lambda row: decide_command.digest(row.message))], CALM),
+        lambda: [(decide_create, "first_content", lambda row: decide_create.digest(row.message))], CALM),
     "mark_first": Guard("a row is marked emitted before its produce starts", marks_late, CALM),
     "answer_after_emit": Guard("`too_late` is answered when the due record has landed", answers_while_producing, CALM),
     "edit_whole": Guard("an edit is accepted for all targets or refused", edits_a_part, replace(CALM, targets_max=3)),

@@ -1,0 +1,100 @@
+"""What becomes of a create: pure, called by decide alone."""
+
+from hashlib import blake2b
+
+import msgspec
+
+from schemas.commands import Answer, Create
+from schemas.decide_answers import answer_to, plain_answer
+from schemas.decide_events import whole_event
+from schemas.decide_replay import repeated
+from schemas.decisions import Asked, Decision, Policy, Seen
+from schemas.lifecycle import MessageState
+from schemas.message import Content, check_user_id
+from schemas.rows import Delivery, Moment, Remembered, Row
+from schemas.times import at, ms_of
+
+encode = msgspec.json.Encoder().encode
+
+canonical = msgspec.json.Encoder(order="sorted")
+
+
+def digest(message: Content) -> str:
+    """A hash of the content; the id is part of it, the order of keys is not."""
+    ordered = encode if not message.metadata and len(message.headers) < 2 else canonical.encode
+    return blake2b(ordered(message), digest_size=16).hexdigest()
+
+
+def created(seen: Seen, asked: Asked, command: Create, now_ms: int, policy: Policy) -> Decision:
+    """A new row; for an id that is taken, the first answer again or a conflict."""
+    message, row = command.message, seen.row
+    if row is not None:
+        if digest(message) != first_content(row):
+            return Decision(answer=plain_answer(command, row, "conflict", "this id was first used with other content"))
+        first = next((a for a in row.answers if a.offset == row.birth), None)
+        return (
+            repeated(seen, command, first)
+            if first
+            else Decision(answer=plain_answer(command, row, "accepted", repeated=True))
+        )
+    fault = _create_fault(asked, command, policy)
+    if fault:
+        return Decision(answer=Answer(command_id=command.command_id, id=command.id, result="refused", detail=fault))
+    now = at(now_ms)
+    note = Remembered(
+        command_id=command.command_id,
+        offset=asked.offset,
+        result="accepted",
+        state=MessageState.SCHEDULED,
+        due_at=message.due_at,
+        revision=1,
+    )
+    row = Row(
+        epoch=seen.epoch,
+        id=message.id,
+        birth=asked.offset,
+        original=digest(message),
+        message=message,
+        deliveries=tuple(
+            Delivery(
+                target=n,
+                channel=t.channel,
+                to=t.to,
+                flow=message.flow_of(t),
+                due_at=message.due_at,
+                turn_epoch=seen.epoch,
+            )
+            for n, t in enumerate(message.aims())
+        ),
+        answers=(*seen.recent, note),
+        timeline=(Moment(at=now, what="scheduled"),),
+        created_at=now,
+        updated_at=now,
+    )
+    return Decision(
+        writes=True, row=row, events=(whole_event(row, "scheduled"),), answer=answer_to(command, note), remember=note
+    )
+
+
+def first_content(row: Row) -> str:
+    """What a repeated create is compared with: the content as first accepted, whatever became of it (`original_content`)."""
+    return row.original
+
+
+def _create_fault(asked: Asked, command: Create, policy: Policy) -> str | None:
+    try:
+        check_user_id(command.id)
+    except ValueError as fault:
+        return str(fault)
+    for target in command.message.aims():
+        if target.channel not in policy.delays_ms:
+            return f"`channel` {target.channel!r} is not known here: use one of {', '.join(sorted(policy.delays_ms))}"
+    return None if command.allow_past else past_fault(asked, command.message, policy)
+
+
+def past_fault(asked: Asked, message: Content, policy: Policy) -> str | None:
+    """Why a message is too old to be accepted, counted from when the command was written."""
+    late = asked.at_ms - ms_of(message.due_at)
+    if late <= policy.past_ms_max:
+        return None
+    return f"`due_at` is {late // 1000} s in the past, {policy.past_ms_max // 1000} s are allowed: correct it, or set `allow_past`"
