@@ -11,6 +11,7 @@ from schemas.ids import delivery_key
 from schemas.lifecycle import LIVE
 from schemas.rows import Delivery, Row
 from schemas.times import ms_of
+from schemas.windows import minute_of
 from schemas.wire import encode
 
 START = Due(-1, "", 0)
@@ -20,6 +21,7 @@ class Armed(Struct, gc=False):
     """A delivery that is due soon. `body`: its due record, less what a whole pack shares; None: too much in memory."""
 
     due_ms: int
+    window_ms: int
     id: str
     target: int
     turn: int
@@ -91,7 +93,7 @@ class NearWindows:
         self.bytes += len(body or b"")
         expires = row.message.expires_at
         self.armed[row.id, d.target] = Armed(
-            due_ms, row.id, d.target, d.turn, row.birth, d.channel, d.flow, row.message.priority,
+            due_ms, minute_of(row), row.id, d.target, d.turn, row.birth, d.channel, d.flow, row.message.priority,
             None if expires is None else ms_of(expires), self.place(d.channel, d.flow or row.id), body,
         )  # fmt: skip
         heappush(self.soon, (due_ms, row.id, d.target))

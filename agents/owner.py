@@ -17,6 +17,7 @@ from agents.recovery import Taken, take_over, valid_row
 from agents.round import Round
 from agents.source import Source
 from agents.spout import Spout
+from agents.window_teller import WindowTeller
 from schemas.decide import decide
 from schemas.decisions import Acked, Asked, Forgotten, Given, Lapsed, Policy, Seen, Wait
 from schemas.events import Unreadable
@@ -71,6 +72,7 @@ class PartitionOwner:
             in_flight_max=in_flight_max, look_ahead_ms=look_ahead_ms, tell=self._lapsed, landed=self._landed,
             watch=watch,
         )  # fmt: skip
+        self.windows = WindowTeller(partition, mirror, seat.windows, clock)
         self.inbox = Inbox()
         self.recent: dict[str, list[Remembered]] = {}
         self.recent_order: deque[tuple[int, str]] = deque()
@@ -150,6 +152,7 @@ class PartitionOwner:
         began = self.clock.now_ms()
         self.taken = await take_over(self.seat, self.partition, self.name, self.mirror, self.clock, self.watch)
         self.spout.begin(self.taken.epoch, self.taken.horizon_ms)
+        self.windows.begin(self.taken.epoch)
         self.acks.start(self.mirror.acks)
         self.commands.start(self.mirror.commands)
         await self._acks_first()
@@ -245,6 +248,7 @@ class PartitionOwner:
             if again:
                 self.watch.overdue_acks(again)
             self.bell.set()
+            await self.windows.tick(self.spout.in_flight_by_window())
 
     def stop(self) -> None:
         """Start nothing more; `run()` returns when what is under way is written."""

@@ -92,7 +92,9 @@ class Mirror(Protocol):
     """Progress: commands below are decided and all that follows from them is durable; likewise `acks`."""
     acks: int
     counts: dict[int, Counts]
-    """Exact counts by window (first Unix ms of a due minute), in the order of schemas.windows.COUNTED."""
+    """Exact counts by window (first Unix ms of a due minute): see schemas.windows.Counts."""
+    untold: set[int]
+    """Windows whose counts have changed since they were told on `windows`; in memory only."""
 
     def get(self, message_id: str) -> Row | None:
         """The row, or None."""
@@ -117,6 +119,10 @@ class Mirror(Protocol):
 
     def rows(self) -> int:
         """How many rows it holds, stubs too."""
+        ...
+
+    def drop_windows(self, before_ms: int) -> list[int]:
+        """Forget the counts of windows that began before; which there were."""
         ...
 
     def wipe(self) -> None:
@@ -227,6 +233,7 @@ class Seat(NamedTuple):
     acks: Log
     events: Log
     dead_letters: Log
+    windows: Log
     answers: Callable[[int], Log]
     due: Mapping[str, Sequence[Log]]
     forward: Callable[[int], Log]

@@ -1,6 +1,7 @@
 """The spout of one partition: emits what is due, marks it first, knows what has landed (rules 2 and 4)."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
@@ -28,6 +29,7 @@ class Emission(Struct, gc=False):
     turn: int
     birth: int
     at_ms: int
+    window_ms: int
     channel: str
     flow: str | None
     landed: bool = False
@@ -180,7 +182,7 @@ class Spout:
 
     def _mark(self, key: tuple[str, int], channel: str, armed: Armed, now: int) -> None:
         """Before the produce, never after it: a command decided meanwhile must know (rule 2, `mark_first`)."""
-        self.emissions[key] = Emission(armed.turn, armed.birth, now, channel, armed.flow)
+        self.emissions[key] = Emission(armed.turn, armed.birth, now, armed.window_ms, channel, armed.flow)
 
     def _send(self, channel: str, armed: Armed) -> None:
         place = (channel, armed.place)
@@ -284,6 +286,10 @@ class Spout:
     def in_flight(self) -> dict[str, int]:
         """Emitted and not acked, by channel."""
         return {c: q.in_flight for c, q in self.queues.items()}
+
+    def in_flight_by_window(self) -> dict[int, int]:
+        """Emitted and not acked, by the first Unix ms of the due minute."""
+        return Counter(e.window_ms for e in self.emissions.values() if e.counted)
 
     def writing(self) -> list[asyncio.Task[None]]:
         """Produces under way."""

@@ -66,6 +66,7 @@ class RocksMirror:
         self.acks = meta.acks
         self.seen_ms = meta.seen_ms
         self._voids = set(meta.voids)
+        self.untold: set[int] = set()
         self._rows = meta.rows
         self._due_floor = DUE
         self._forget_floor = FORGET
@@ -108,7 +109,9 @@ class RocksMirror:
         if newest is not None:
             self.seen_ms = max(self.seen_ms, ms_of(newest.updated_at))
         self._lower_floors(indexed)
-        for minute in self._count(moved):
+        touched = self._count(moved)
+        self.untold |= touched
+        for minute in touched:
             batch[COUNT + _ms.pack(minute)] = _counts.pack(*self.counts[minute])
         self.applied = applied
         batch[META] = _encode_meta(self.meta())
@@ -145,15 +148,15 @@ class RocksMirror:
             self._forget_floor = keys[0] if keys else max(self._forget_floor, end)
         return [key[9:].decode() for key in keys]
 
-    def drop_windows(self, before_ms: int) -> int:
-        """Forget the counts of windows that began before; how many there were."""
+    def drop_windows(self, before_ms: int) -> list[int]:
+        """Forget the counts of windows that began before; which there were."""
         old = [minute for minute in self.counts if minute < before_ms]
         batch = WriteBatch(raw_mode=True)
         for minute in old:
             del self.counts[minute]
             del batch[COUNT + _ms.pack(minute)]
         self._write(batch)
-        return len(old)
+        return old
 
     def wipe(self) -> None:
         """Forget everything: it is to be rebuilt from the log."""

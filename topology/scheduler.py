@@ -156,6 +156,7 @@ class SchedulerGrants:
             acks=log(names.acks, partition, "told"),
             events=log(names.events, partition, "told"),
             dead_letters=log(names.dead_letters, partition, "told"),
+            windows=log(names.windows, partition, "told"),
             answers=lambda n: log(names.answers, n, "told"),
             due=due,
             forward=lambda n: log(names.commands, n, "told"),

@@ -133,7 +133,9 @@ def marks_late() -> list[Swap]:
 
     def has_landed(self: Spout, batch: list[Any]) -> None:
         for a in batch:
-            self.emissions[a.id, a.target] = Emission(a.turn, a.birth, self.clock.now_ms(), a.channel, a.flow)
+            self.emissions[a.id, a.target] = Emission(
+                a.turn, a.birth, self.clock.now_ms(), a.window_ms, a.channel, a.flow
+            )
         landed(self, batch)
 
     return [(Spout, "_mark", constant(None)), (Spout, "has_landed", has_landed)]

@@ -1,6 +1,7 @@
 """What must hold in a simulated world (DESIGN section 2), looked at after every step."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -11,10 +12,13 @@ from schemas.lifecycle import LIVE
 from schemas.outcomes import OutcomeRecord, outcome_key
 from schemas.rows import Row
 from schemas.times import ms_of
+from schemas.window_records import WindowRecord, counts_of, minute_ms_of
+from schemas.windows import count_changes
 from schemas.wire import read_answers, read_due, read_outcome, read_timetable
 
 TERMINAL = {"delivered", "dead", "cancelled", "expired", "unknown"}
 _event = msgspec.json.Decoder(Event)
+_window = msgspec.json.Decoder(WindowRecord)
 
 
 class Checks:
@@ -171,6 +175,22 @@ class Checks:
             "mirror and log differ"
         )
         assert not any(owner.spout.in_flight().values()), f"places in flight leak: {owner.spout.in_flight()}"
+        if not world.scenario.reuse:
+            self.windows_are_exact(rows.values(), owner.mirror)
+
+    def windows_are_exact(self, rows: Iterable[Row], mirror: Any) -> None:
+        """G7: what the mirror counts is what the rows say, and what `windows` says of it, but for what is still untold."""
+        recount = Counter((minute, place) for row in rows for minute, place, _ in count_changes(None, row))
+        counted = {(minute, place): n for minute, c in mirror.counts.items() for place, n in enumerate(c) if n}
+        assert counted == recount, f"G7: the mirror counts {counted}, the rows say {dict(recount)}"
+        told: dict[int, WindowRecord] = {}
+        for record in self.world.windows.records:
+            window = _window.decode(record.value)
+            if window.epoch >= told.get(minute_ms_of(window), window).epoch:
+                told[minute_ms_of(window)] = window
+        for minute in mirror.counts.keys() - mirror.untold:
+            window = told[minute]
+            assert counts_of(window) == mirror.counts[minute], f"G7: {minute} was told as {window}"
 
 
 def durable_outcomes(log: Any) -> set[str]:

@@ -98,6 +98,7 @@ class Scheduler(Process):
     def __init__(self, world: Any, name: str, disk: SimMirror) -> None:
         super().__init__(world, name)
         self.disk = disk
+        self.disk.untold.clear()  # in memory only
         self.positions = {n: world.committed[n] for n in ("commands", "acks")}
         self.owner = self.make()
         self.spawn(self.run())
@@ -110,7 +111,8 @@ class Scheduler(Process):
         seat = Seat(
             partitions=1,
             timetable=self.port(w.timetable), commands=self.port(w.commands), acks=self.port(w.acks),
-            events=self.port(w.events), dead_letters=self.port(w.dead), answers=lambda _: self.port(w.answers),
+            events=self.port(w.events), dead_letters=self.port(w.dead), windows=self.port(w.windows),
+            answers=lambda _: self.port(w.answers),
             due={CHANNEL: [self.port(log) for log in w.due]}, forward=lambda _: self.port(w.commands),
         )  # fmt: skip
         return w.parts.owner(

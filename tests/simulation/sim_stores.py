@@ -20,6 +20,7 @@ class SimMirror:
         self.counts: dict[int, Counts] = {}
         self.table: dict[str, Row] = {}
         self._voids: set[str] = set()
+        self.untold: set[int] = set()
 
     @property
     def voids(self) -> set[str]:
@@ -35,11 +36,18 @@ class SimMirror:
         for change in changes:
             for minute, place, by in count_changes(change.old, change.row):
                 self.counts[minute] = added(self.counts.get(minute, NOTHING), place, by)
+                self.untold.add(minute)
             if change.row is None:
                 self.table.pop(change.id, None)
             else:
                 self.table[change.id] = change.row
         self.applied = applied
+
+    def drop_windows(self, before_ms: int) -> list[int]:
+        old = [minute for minute in self.counts if minute < before_ms]
+        for minute in old:
+            del self.counts[minute]
+        return old
 
     def due_from(self, after: Due | None, until_ms: int, limit: int) -> list[Due]:
         live = sorted(

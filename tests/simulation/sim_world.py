@@ -78,6 +78,7 @@ class World:
         self.ops: list[Op] = []
         self.timetable, self.commands, self.acks = SimLog("timetable"), SimLog("commands"), SimLog("acks")
         self.events, self.dead, self.answers = SimLog("events"), SimLog("dead_letters"), SimLog("answers")
+        self.windows = SimLog("windows")
         self.due = [SimLog(f"due/{n}") for n in range(self.scenario.due_partitions)]
         self.outcomes = [SimLog(f"outcomes/{n}") for n in range(self.scenario.due_partitions)]
         self.retries = (300, 700, 1500)

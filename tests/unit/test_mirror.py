@@ -182,7 +182,7 @@ def test_counts_add_up_within_one_batch(opened):
 def test_old_windows_can_be_dropped(opened):
     mirror = opened()
     mirror.apply([change(None, a_row("a", NOON)), change(None, a_row("b", NOON + 60_000))], 2)
-    assert mirror.drop_windows(NOON + 60_000) == 1
+    assert mirror.drop_windows(NOON + 60_000) == [NOON]
     assert list(opened().counts) == [NOON + 60_000]
 
 

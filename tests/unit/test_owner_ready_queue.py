@@ -8,7 +8,7 @@ from agents.near_windows import Armed, ReadyQueue
 
 
 def armed(id_: str, flow: str | None = None, priority: int = 5, due_ms: int = 0) -> Armed:
-    return Armed(due_ms, id_, 0, 1, 1, "log", flow, priority, None, 0, b"{}")
+    return Armed(due_ms, 0, id_, 0, 1, 1, "log", flow, priority, None, 0, b"{}")
 
 
 def queue(*entries: Armed, in_flight_max: int = 100, flow_share: int = 2) -> ReadyQueue:

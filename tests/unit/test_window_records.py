@@ -1,0 +1,89 @@
+"""What an owner tells of its windows: records that give their counts back, what has changed, a share at a time."""
+
+import msgspec
+import pytest
+from builders import MINUTE, NOON
+from fakes import FakeClock, FakeLog
+from hypothesis import given
+from hypothesis import strategies as st
+from sim_stores import SimMirror
+
+from agents.window_teller import KEPT_MS, RECENT_MS, WINDOWS_SLICE, WindowTeller
+from schemas.lifecycle import DeliveryState
+from schemas.window_records import WindowRecord, counts_of, minute_ms_of, window_key, window_record
+from schemas.windows import NOTHING, PLACE, added
+
+decode = msgspec.json.Decoder(WindowRecord).decode
+ONE = added(NOTHING, PLACE[DeliveryState.SCHEDULED], 1)
+DONE = added(NOTHING, PLACE[DeliveryState.DELIVERED], 1)
+
+
+@given(st.tuples(*(st.integers(0, 10**6) for _ in NOTHING)))
+def test_a_record_gives_back_the_counts_it_was_made_of(counts):
+    record = decode(msgspec.json.encode(window_record(3, NOON, counts, 2, epoch=7, now_ms=NOON)))
+    assert counts_of(record) == counts
+    assert (minute_ms_of(record), record.partition, record.in_flight, record.epoch) == (NOON, 3, 2, 7)
+
+
+def test_the_key_of_a_window_is_its_partition_and_minute():
+    assert window_key(3, 1_790_000_040_000) == "3/2026-09-21T14:14Z"
+
+
+@pytest.fixture
+def world():
+    clock, mirror = FakeClock(NOON), SimMirror()
+    log = FakeLog(clock)
+    return clock, mirror, log, WindowTeller(0, mirror, log, clock)
+
+
+def told(log):
+    return {r.key.decode(): r.value and decode(r.value) for r in log.stored}
+
+
+async def test_only_what_has_changed_is_told(world):
+    _, mirror, log, teller = world
+    mirror.counts = {NOON: ONE, NOON + MINUTE: ONE}
+    mirror.untold = {NOON}
+    await teller.tick({})
+    await teller.tick({})
+    assert [r.counts for r in told(log).values()] == [{DeliveryState.SCHEDULED: 1}]
+    assert not mirror.untold
+
+
+async def test_what_comes_into_flight_or_back_is_a_change(world):
+    _, mirror, log, teller = world
+    mirror.counts = {NOON: ONE}
+    await teller.tick({NOON: 1})
+    await teller.tick({NOON: 1})
+    await teller.tick({})
+    assert [decode(r.value).in_flight for r in log.stored] == [1, 0]
+
+
+async def test_a_new_owner_tells_what_a_former_one_may_have_left_untold(world):
+    _, mirror, log, teller = world
+    old = NOON - RECENT_MS - MINUTE
+    mirror.counts = {old - MINUTE: DONE, old: ONE, NOON: DONE, NOON + 999 * MINUTE: ONE}
+    teller.begin(5)
+    await teller.tick({})
+    assert {minute_ms_of(r) for r in told(log).values()} == {old, NOON, NOON + 999 * MINUTE}
+    assert {r.epoch for r in told(log).values()} == {5}
+
+
+async def test_a_crowd_of_windows_is_told_a_share_at_a_time_the_nearest_first(world):
+    _, mirror, log, teller = world
+    minutes = [NOON + n * MINUTE for n in range(WINDOWS_SLICE + 3)]
+    mirror.counts = dict.fromkeys(minutes, ONE)
+    mirror.untold = set(minutes)
+    await teller.tick({})
+    assert mirror.untold == set(minutes[WINDOWS_SLICE:])
+    await teller.tick({})
+    assert len(told(log)) == WINDOWS_SLICE + 3
+
+
+async def test_what_is_older_than_ninety_days_is_forgotten(world):
+    _, mirror, log, teller = world
+    old = NOON - KEPT_MS - MINUTE
+    mirror.counts = {old: DONE, NOON: DONE}
+    await teller.tick({})
+    assert mirror.counts == {NOON: DONE}
+    assert told(log) == {window_key(0, old): None}
