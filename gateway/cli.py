@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 
 from gateway.cli_messages import URL, ApiKey, Url, add_message_commands
+from gateway.cli_schema import schema
 from gateway.cli_topics import topics
 from gateway.errors import told
 from gateway.output import AsJson, console, print_json, table
@@ -29,6 +30,7 @@ app = typer.Typer(
     help="Scheduled messages on Kafka: sent when they are due, once for receivers that check the key.",
     epilog="Start with [bold]clepsydra demo[/], or [bold]clepsydra dev[/] and then [bold]clepsydra send[/].",
 )
+topics.command()(schema)
 app.add_typer(topics, name="topics", rich_help_panel="Operation")
 add_message_commands(app)
 

@@ -5,7 +5,11 @@ from datetime import datetime
 import msgspec
 import pytest
 import pytest_asyncio
-from system import System, new_id, until
+from jsonschema import Draft202012Validator
+from system import System, new_id, now_ms, until
+
+from schemas.times import at
+from schemas.topic_records import json_schema, records_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -102,3 +106,22 @@ async def test_a_plain_producer_can_schedule_with_one_json_object(shared: System
     await shared.received([id_])
     (arrival,) = shared.receiver.of(id_)
     assert list(arrival.body.items()) == [("due_ms", 0), ("z", [1.50, None]), ("a", "ü")]
+
+
+async def test_every_record_on_every_topic_is_as_its_schema_says(shared: System, delivered: str):
+    id_ = new_id()
+    await shared.create(shared.message(id_, in_s=3600, targets=[{"channel": "kafka", "to": "nobody"}]))
+    await shared.edit(id_, priority=1, due_at=at(now_ms() + 300))
+    await shared.all_in("dead", [id_])
+    await shared.cancel(delivered)
+    await shared.produce(shared.names.commands, b'{"kind":"destroy"}', partition=0)
+    await shared.letters(lambda letter: "destroy" in letter.get("fault", ""))
+    names = shared.names
+    topics = [names.commands, names.timetable, names.acks, names.answers, names.events, names.dead_letters]
+    for topic in [*topics, names.due("webhook"), names.outcomes("webhook"), names.due("kafka")]:
+        validator = Draft202012Validator(json_schema(records_of(topic, shared.settings.prefix)))
+        values = [record.value for record in await shared.read(topic) if record.value]
+        assert values, topic
+        for value in values:
+            if value != b'{"kind":"destroy"}':
+                validator.validate(msgspec.json.decode(value))

@@ -17,7 +17,7 @@ from topology.settings import ENV_PREFIX, Settings, load_settings
 
 UsageError = BadParameter.__base__
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/operations.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "docs/kafka.md", "docs/operations.md")
 BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LATER = {"postgres"}
 """Settings of parts that are not there yet."""
@@ -89,8 +89,9 @@ def test_every_request_of_the_readme_has_a_route():
         assert (verb, f"/v1/{path}") in known
 
 
-def test_the_commands_for_kafka_can_be_read():
-    values = [line for line in lines("README.md") if line.startswith('{"kind"')]
+@pytest.mark.parametrize("document", ["README.md", "docs/kafka.md"])
+def test_the_commands_for_kafka_can_be_read(document):
+    values = [line for line in lines(document) if line.startswith('{"kind"')]
     assert len(values) == 3
     assert not [c for v in values for c in read_commands(v.encode()) if isinstance(c, Fault)]
 
