@@ -10,8 +10,10 @@ from schemas.due import DueMessage, Fence
 from schemas.events import DeadLetter, Event, Unreadable
 from schemas.outcomes import Ack, CourierClaim, EpochSeen, OutcomeRecord, Started
 from schemas.rows import Claim, Progress, Row
+from schemas.settings_records import Setting
 from schemas.shown import shown
 from schemas.versions import VERSION
+from schemas.window_records import WindowRecord
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 ID = "urn:clepsydra:schema:{topic}:v{version}"
@@ -93,6 +95,20 @@ RECORDS = (
         key="the message's id, or topic/partition/offset",
         packing="single",
         types=(DeadLetter, Unreadable),
+    ),
+    TopicRecords(
+        topic="settings",
+        says="What is set at run time, by kind and key: every process reads it whole",
+        key="kind/key; no value: taken away",
+        packing="single",
+        types=(Setting,),
+    ),
+    TopicRecords(
+        topic="windows",
+        says="What is in one due minute of one partition, and how late it went out; the sum over partitions is the window",
+        key="partition/minute, as in 3/2026-11-24T08:00Z; no value: forgotten",
+        packing="single",
+        types=(WindowRecord,),
     ),
 )
 

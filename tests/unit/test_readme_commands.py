@@ -51,7 +51,7 @@ def command_of(arguments: list[str]):
 
 @pytest.mark.parametrize("line", TYPED)
 def test_every_command_line_can_be_parsed(line):
-    command, context, arguments = command_of(shlex.split(line.partition("|")[0], comments=True))
+    command, context, arguments = command_of(shlex.split(re.split(r" [|>] ", line)[0], comments=True))
     command.make_context(command.name, arguments, parent=context)
 
 

@@ -18,12 +18,15 @@ from schemas.lifecycle import DeliveryState
 from schemas.message import Content, Message
 from schemas.outcomes import CourierClaim, EpochSeen, OutcomeRecord, Rejected, Response, RetryLater, Started
 from schemas.rows import Claim, Progress
+from schemas.settings_records import ApiKey
 from schemas.times import at
 from schemas.topic_records import RECORDS, json_schema, records_of
+from schemas.window_records import window_record
+from schemas.windows import NOTHING
 from schemas.wire import Fault, encode, read_commands
 from topology.topics import TopicNames, topic_specs
 
-LATER = {"schedules", "settings", "windows"}
+LATER = {"schedules"}
 """Topics whose records have no schema yet."""
 
 FULL = a_message(
@@ -56,6 +59,8 @@ VALUES = [
     ("outcomes", Started(**MEMORY, at=at(NOON))),
     ("events", DECIDED.events[0]),
     ("dead_letters", DeadLetter(id="m", at=at(NOON), target=0, state=DeliveryState.DEAD, row=ROW)),
+    ("settings", ApiKey(key="k", name="n", scopes=("read",), sha256="0", ending="abcd", created_at=at(NOON))),
+    ("windows", window_record(3, NOON, (*range(1, len(NOTHING) + 1),), 2, epoch=5, now_ms=NOON)),
     ("dead_letters", refusal(asked(a_create(FULL)), REFUSED, 0)),
 ]
 
