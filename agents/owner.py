@@ -17,7 +17,7 @@ from agents.recovery import Taken, take_over, valid_row
 from agents.round import Round
 from agents.source import Source
 from agents.spout import Spout
-from agents.window_teller import WindowTeller
+from agents.window_teller import WindowTeller, Working
 from schemas.decide import decide
 from schemas.decisions import Acked, Asked, Forgotten, Given, Lapsed, Policy, Seen, Wait
 from schemas.events import Unreadable
@@ -72,7 +72,7 @@ class PartitionOwner:
             in_flight_max=in_flight_max, look_ahead_ms=look_ahead_ms, tell=self._lapsed, landed=self._landed,
             watch=watch,
         )  # fmt: skip
-        self.windows = WindowTeller(partition, mirror, seat.windows, clock)
+        self.windows = WindowTeller(partition, name, mirror, seat.windows, clock)
         self.inbox = Inbox()
         self.recent: dict[str, list[Remembered]] = {}
         self.recent_order: deque[tuple[int, str]] = deque()
@@ -248,7 +248,15 @@ class PartitionOwner:
             if again:
                 self.watch.overdue_acks(again)
             self.bell.set()
-            await self.windows.tick(self.spout.in_flight_by_window())
+            await self.windows.tick(self._working())
+
+    def _working(self) -> Working:
+        return Working(
+            windows=self.spout.in_flight_by_window(),
+            in_flight=self.spout.in_flight(),
+            waiting=self.spout.waiting(),
+            commands=len(self.inbox.commands),
+        )
 
     def stop(self) -> None:
         """Start nothing more; `run()` returns when what is under way is written."""
@@ -352,6 +360,7 @@ class PartitionOwner:
             self._forget_recent(*self.recent_order.popleft())
         for (kind, channel), count in made.kinds.items():
             self.watch.decided(kind, channel, count)
+            self.windows.decided(kind, channel, count)
         self.room.set()
 
     def _forget_recent(self, offset: int, message_id: str) -> None:

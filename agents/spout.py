@@ -287,6 +287,10 @@ class Spout:
         """Emitted and not acked, by channel."""
         return {c: q.in_flight for c, q in self.queues.items()}
 
+    def waiting(self) -> dict[str, int]:
+        """Due, and no place in flight is free, by channel."""
+        return {c: len(q) for c, q in self.queues.items()}
+
     def in_flight_by_window(self) -> dict[int, int]:
         """Emitted and not acked, by the first Unix ms of the due minute."""
         return Counter(e.window_ms for e in self.emissions.values() if e.counted)

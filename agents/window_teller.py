@@ -1,10 +1,13 @@
 """Tells what is in each due minute of a partition, on `windows`: what has changed, each second, a bounded share at once."""
 
+from collections import Counter
 from collections.abc import Mapping
 
+from msgspec import Struct
+
 from agents.ports import Clock, Log, Mirror, Record
-from schemas.times import MINUTE_MS
-from schemas.window_records import window_key, window_record
+from schemas.times import MINUTE_MS, at
+from schemas.window_records import OwnerRecord, owner_key, pending_by_horizon, window_key, window_record
 from schemas.windows import LIVE_PLACES, NOTHING
 from schemas.wire import encode
 
@@ -15,38 +18,59 @@ RECENT_MS = 2 * 24 * 60 * MINUTE_MS
 """Windows that a former owner may have changed without telling: those younger, and those with something still to do."""
 
 
+OWNER_TICKS = 5
+
+
+class Working(Struct, frozen=True, kw_only=True):
+    """What an owner has under way: emitted and not acked by window and by channel, due without a place, commands."""
+
+    windows: Mapping[int, int] = {}
+    in_flight: Mapping[str, int] = {}
+    waiting: Mapping[str, int] = {}
+    commands: int = 0
+
+
 class WindowTeller:
     """Publishes windows; what it says of one is what the mirror held at that moment, so the newest record is exact."""
 
-    def __init__(self, partition: int, mirror: Mirror, log: Log, clock: Clock) -> None:
+    def __init__(self, partition: int, owner: str, mirror: Mirror, log: Log, clock: Clock) -> None:
         """Tells nothing before `begin`."""
-        self.partition, self.mirror, self.log, self.clock = partition, mirror, log, clock
+        self.partition, self.owner, self.mirror, self.log, self.clock = partition, owner, mirror, log, clock
         self.epoch = -1
+        self.since_ms = 0
         self.in_flight: Mapping[int, int] = {}
+        self.told: Counter[str] = Counter()
         self.ticks = 0
 
     def begin(self, epoch: int) -> None:
         """A new owner tells again what a former one may have left untold."""
         self.epoch = epoch
-        since = self.clock.now_ms() - RECENT_MS
+        self.since_ms = self.clock.now_ms()
+        since = self.since_ms - RECENT_MS
         self.mirror.untold.update(
             minute
             for minute, counts in self.mirror.counts.items()
             if minute >= since or any(counts[place] for place in LIVE_PLACES)
         )
 
-    async def tick(self, in_flight: Mapping[int, int]) -> None:
-        """Tell what has changed since the last tick; `in_flight`: emitted and not acked, by window. Raises LogBrokenError."""
-        moved = {m for m in self.in_flight.keys() | in_flight.keys() if self.in_flight.get(m) != in_flight.get(m)}
-        self.mirror.untold.update(moved)
-        self.in_flight = dict(in_flight)
+    def decided(self, kind: str, channel: str, count: int) -> None:
+        """So many events of a kind more."""
+        self.told[f"{kind}/{channel}" if channel else kind] += count
+
+    async def tick(self, working: Working) -> None:
+        """Tell what has changed since the last tick, and every few ticks how the owner is. Raises LogBrokenError."""
+        before, now = self.in_flight, working.windows
+        self.mirror.untold.update(m for m in before.keys() | now.keys() if before.get(m) != now.get(m))
+        self.in_flight = dict(now)
         await self._tell()
+        if self.ticks % OWNER_TICKS == 0:
+            await self.log.append([Record(owner_key(self.partition).encode(), encode(self._status(working)))])
         if self.ticks % DROP_TICKS == 0:
             await self._drop()
         self.ticks += 1
 
     async def _tell(self) -> None:
-        """The newest minutes first wanted are those about now; a crowd of others follows over the next seconds."""
+        """Those about now first; a crowd of others follows over the next seconds."""
         now = self.clock.now_ms()
         minutes = sorted(self.mirror.untold, key=lambda minute: abs(minute - now))[:WINDOWS_SLICE]
         if not minutes:
@@ -70,3 +94,19 @@ class WindowTeller:
             self.partition, minute, counts, self.in_flight.get(minute, 0), epoch=self.epoch, now_ms=now
         )
         return encode(record)
+
+    def _status(self, working: Working) -> OwnerRecord:
+        now = self.clock.now_ms()
+        return OwnerRecord(
+            partition=self.partition,
+            owner=self.owner,
+            epoch=self.epoch,
+            since=at(self.since_ms),
+            at=at(now),
+            rows=self.mirror.rows(),
+            pending=pending_by_horizon(self.mirror.counts, now),
+            in_flight=dict(working.in_flight),
+            waiting=dict(working.waiting),
+            commands=working.commands,
+            told=dict(self.told),
+        )

@@ -13,6 +13,7 @@ from schemas.outcomes import Ack, CourierClaim, EpochSeen, OutcomeRecord, Starte
 from schemas.rows import Claim, Progress, Row
 from schemas.settings_records import Setting
 from schemas.versions import VERSION
+from schemas.window_records import OwnerRecord, WindowRecord
 
 PACK_COUNT_MAX = 200
 PACK_BYTES_MAX = 512 * 1024
@@ -56,6 +57,7 @@ _dues = msgspec.json.Decoder(list[DueMessage | Fence])
 _acks = msgspec.json.Decoder(list[Ack])
 _answers = msgspec.json.Decoder(list[Answer])
 _timetable = msgspec.json.Decoder(Row | Claim | Progress)
+_window = msgspec.json.Decoder(WindowRecord | OwnerRecord)
 _outcome = msgspec.json.Decoder(OutcomeRecord | CourierClaim | EpochSeen | Started)
 _setting = msgspec.json.Decoder(Setting)
 
@@ -176,6 +178,11 @@ def read_answers(value: bytes) -> list[Answer]:
 def read_timetable(value: bytes) -> Row | Claim | Progress:
     """One record of the timetable."""
     return _own(_timetable, value)  # type: ignore[no-any-return]
+
+
+def read_window(value: bytes) -> WindowRecord | OwnerRecord:
+    """One record of the windows."""
+    return _own(_window, value)  # type: ignore[no-any-return]
 
 
 def read_outcome(value: bytes) -> OutcomeRecord | CourierClaim | EpochSeen | Started:
