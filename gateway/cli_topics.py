@@ -10,6 +10,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from agents.channels import found_channels
 from gateway.output import AsJson, console, print_json
 from gateway.tail import Tail, tail_topic
+from topology.access import acl_commands, rules
+from topology.clients import client_arguments
 from topology.settings import Settings, load_settings
 from topology.topic_admin import check_topics, create_topics
 from topology.topics import TopicNames, TopicSpec, create_commands, topic_specs
@@ -52,7 +54,14 @@ def create(
     settings = load_settings(brokers=brokers, prefix=prefix, partitions=partitions, replication=replication)
     specs = all_specs(settings)
     if print_:
-        typer.echo(create_commands(specs, replication=settings.replication, brokers=settings.brokers), nl=False)
+        secured = settings.security_protocol != "PLAINTEXT"
+        script = create_commands(
+            specs,
+            replication=settings.replication,
+            brokers=settings.brokers,
+            command_config="client.properties" if secured else None,
+        )
+        typer.echo(script, nl=False)
         return
     done = _with_admin(settings, lambda admin: create_topics(admin, specs, replication=settings.replication))
     if as_json:
@@ -87,6 +96,33 @@ def check(brokers: Brokers = None, prefix: Prefix = None, as_json: AsJson = Fals
 
 
 @topics.command()
+def acls(
+    process: Annotated[
+        str, typer.Argument(help=f"One of {', '.join(rules(''))}.", show_default=False, metavar="PROCESS")
+    ],
+    principal: Annotated[str, typer.Option(help="Who it signs in as, such as User:scheduler.", show_default=False)],
+    brokers: Brokers = None,
+    prefix: Prefix = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the commands that let a process do what it must, and no more, for whoever may run them.
+
+    \b
+    Examples:
+      clepsydra topics acls scheduler --principal User:scheduler > acls.sh
+      clepsydra topics acls 'topics check' --principal User:monitor
+    """  # noqa: D301  click wants the character
+    settings = load_settings(brokers=brokers, prefix=prefix)
+    known = rules(settings.prefix, settings.kafka_topics)
+    if process not in known:
+        raise typer.BadParameter(f"{process!r} is none of {', '.join(known)}", param_hint="PROCESS")
+    if as_json:
+        print_json([rule._asdict() for rule in known[process]])
+    else:
+        typer.echo(acl_commands(principal, known[process], brokers=settings.brokers), nl=False)
+
+
+@topics.command()
 def tail(
     name: Annotated[str, typer.Argument(help="Short (due.webhook) or full name.", show_default=False)],
     follow: Annotated[
@@ -113,7 +149,7 @@ def tail(
 
 def _with_admin(settings: Settings, work: Callable[[AIOKafkaAdminClient], Awaitable[T]]) -> T:
     async def run() -> T:
-        admin = AIOKafkaAdminClient(bootstrap_servers=settings.brokers)
+        admin = AIOKafkaAdminClient(**client_arguments(settings))
         try:
             await admin.start()
             return await work(admin)

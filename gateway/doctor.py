@@ -17,6 +17,7 @@ from gateway.cli_topics import all_specs
 from gateway.client import reason
 from gateway.version import version
 from schemas.times import at
+from topology.clients import client_arguments
 from topology.settings import Settings, SettingsError, load_settings
 from topology.topic_admin import check_topics
 
@@ -75,7 +76,7 @@ def _data(settings: Settings) -> Finding:
 
 
 async def _kafka(settings: Settings) -> AsyncIterator[Finding]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.brokers, request_timeout_ms=TIMEOUT_S * 1000)
+    admin = AIOKafkaAdminClient(**client_arguments(settings), request_timeout_ms=TIMEOUT_S * 1000)
     try:
         await admin.start()
         yield Finding("kafka", "ok", f"{settings.brokers} answers")

@@ -16,6 +16,7 @@ from gateway.cli_topics import all_specs
 from gateway.errors import UserError
 from gateway.supervisor import ChildSpec, Supervisor, last_words
 from schemas.ids import routing_key
+from topology.clients import client_arguments
 from topology.embedded_kafka import EmbeddedKafka
 from topology.embedded_process import free_port, port_is_free
 from topology.partitions import partition_of
@@ -136,7 +137,7 @@ def _probes(partitions: int) -> list[str]:
 
 
 async def _make_topics(settings: Settings) -> None:
-    admin = AIOKafkaAdminClient(bootstrap_servers=settings.brokers)
+    admin = AIOKafkaAdminClient(**client_arguments(settings))
     await admin.start()
     try:
         await create_topics(admin, all_specs(settings), replication=1)

@@ -11,6 +11,7 @@ from msgspec import Raw, Struct
 from gateway.errors import UserError
 from schemas.times import rfc3339
 from schemas.wire import elements
+from topology.clients import client_arguments
 from topology.settings import Settings
 
 NULL = Raw(b"null")
@@ -85,9 +86,7 @@ def _opened(value: bytes | None) -> list[Raw]:
 
 
 async def _records(settings: Settings, tail: Tail) -> AsyncGenerator[ConsumerRecord, None]:
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=settings.brokers, enable_auto_commit=False, auto_offset_reset="earliest"
-    )
+    consumer = AIOKafkaConsumer(**client_arguments(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     try:
         await consumer.start()
         partitions = await _partitions(consumer, settings.prefix, tail.name)

@@ -18,6 +18,7 @@ from system_receiver import Receiver
 from schemas.commands import Answer, Cancel, Command, Create, Edit, Look
 from schemas.message import Changes, Message
 from schemas.times import at
+from topology.clients import client_arguments
 from topology.commander import Commander
 from topology.partitions import partition_of
 from topology.settings import Settings, load_settings
@@ -72,6 +73,7 @@ class System:
         self.receiver = Receiver()
         self.commander = Commander(self.settings)
         self._start = start
+        self.topics_there = False
         self._stack = AsyncExitStack()
 
     def worker(
@@ -83,7 +85,8 @@ class System:
     async def __aenter__(self) -> Self:
         try:
             await self._stack.enter_async_context(self.receiver)
-            await self.make_topics(self.settings)
+            if not self.topics_there:
+                await self.make_topics(self.settings)
             for worker in (self.scheduler, self.courier):
                 self._stack.callback(worker.close)
                 if self._start:
@@ -107,7 +110,7 @@ class System:
         return worker
 
     async def make_topics(self, settings: Settings) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=settings.brokers)
+        admin = AIOKafkaAdminClient(**client_arguments(settings))
         await admin.start()
         try:
             await create_topics(admin, all_topics(settings), replication=1)
@@ -204,7 +207,7 @@ class System:
         self, topic: str, value: bytes | None, *, partition: int | None = None, key: bytes | None = None
     ) -> Any:
         """One record by a plain producer; its metadata."""
-        async with AIOKafkaProducer(bootstrap_servers=self.settings.brokers) as producer:
+        async with AIOKafkaProducer(**client_arguments(self.settings)) as producer:
             return await producer.send_and_wait(
                 topic, value, partition=partition, key=key or (b"no value" if value is None else None)
             )
@@ -212,7 +215,7 @@ class System:
     async def read(self, topic: str) -> list[ConsumerRecord[Any, Any]]:
         """All records of a topic up to its present end, by a plain consumer."""
         found: list[ConsumerRecord[Any, Any]] = []
-        async with AIOKafkaConsumer(bootstrap_servers=self.settings.brokers, auto_offset_reset="earliest") as consumer:
+        async with AIOKafkaConsumer(**client_arguments(self.settings), auto_offset_reset="earliest") as consumer:
             await consumer._client.force_metadata_update()
             places = [TopicPartition(topic, n) for n in sorted(await self._partitions(consumer, topic))]
             consumer.assign(places)
@@ -234,7 +237,7 @@ class System:
         """Whether the groups have committed all that there is, as tools see it."""
         for group, topics in self.groups().items():
             places = [TopicPartition(topic, n) for topic in topics for n in range(self.settings.partitions)]
-            reader = AIOKafkaConsumer(bootstrap_servers=self.settings.brokers, group_id=group, enable_auto_commit=False)
+            reader = AIOKafkaConsumer(**client_arguments(self.settings), group_id=group, enable_auto_commit=False)
             async with reader:
                 reader.assign(places)
                 ends = await reader.end_offsets(places)

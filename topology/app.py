@@ -3,15 +3,18 @@
 import gc
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
 
 import faust
 import structlog
+from prometheus_client import CollectorRegistry
 
+from topology.clients import faust_credentials
 from topology.clock import boot_ms
 from topology.group_offsets import set_back
+from topology.health import HealthPortError, HealthServer, Readiness
 from topology.lease import HeartbeatLease
 from topology.settings import Settings
 
@@ -45,13 +48,22 @@ class Grants(Protocol):
         """Disconnect."""
         ...
 
+    def owns(self) -> int:
+        """How many partitions are here."""
+        ...
+
+    def waiting(self) -> Sequence[str]:
+        """What was assigned and is not caught up yet, as `topic/partition`."""
+        ...
+
 
 class ClepsydraApp(faust.App):
     """Tells its grants of rebalances; before Faust waits for streams, since what is under way is theirs to finish."""
 
     grants: Grants
     lease: HeartbeatLease
-    connected = False
+    health: HealthServer | None = None
+    connected = joined = False
 
     async def on_first_start(self) -> None:
         """Faust makes its own directory, not those above it."""
@@ -69,14 +81,25 @@ class ClepsydraApp(faust.App):
         except Exception as error:  # noqa: BLE001 - told, then the process ends
             leave(error)
         self.connected = True
+        if self.health is not None:
+            try:
+                logger.info("health_served", url=await self.health.start())
+            except HealthPortError as error:
+                leave(error)
         calm_collector()
 
     async def on_stop(self) -> None:
         """Let go and disconnect."""
         await self.grants.revoke()
         await super().on_stop()
+        if self.health is not None:
+            await self.health.stop()
         if self.connected:
             await self.grants.stop()
+
+    def readiness(self) -> Readiness:
+        """Whether it owns its share and has caught up: a lease that has run out means that it may not act at all."""
+        return Readiness(self.joined and self.lease(), self.grants.owns(), self.grants.waiting())
 
     async def _consumer_wait_empty(self, consumer: Any, logger: Any) -> None:
         """Commit and go on: the grants have finished what was under way, the rest is never acked here but replayed."""
@@ -91,6 +114,7 @@ class ClepsydraApp(faust.App):
 
     async def _on_partitions_revoked(self, revoked: Any) -> None:
         self._watch_group()
+        self.joined = False
         await self.grants.revoke()
         await super()._on_partitions_revoked(revoked)
 
@@ -103,6 +127,7 @@ class ClepsydraApp(faust.App):
             partitions.setdefault(tp.topic, set()).add(tp.partition)
         await self.grants.assign(partitions)
         await super()._on_partitions_assigned(assigned, generation_id)
+        self.joined = True
 
 
 def calm_collector() -> None:
@@ -115,12 +140,13 @@ def calm_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def make_app(name: str, settings: Settings) -> ClepsydraApp:
+def make_app(name: str, settings: Settings, registry: CollectorRegistry) -> ClepsydraApp:
     """An app set up as docs/decisions.md says: no tables, raw bytes, commits often, static membership only by name."""
     session_s = settings.session_timeout.total_seconds()
     app = ClepsydraApp(
         f"{settings.prefix}{name}",
         broker=[f"kafka://{broker}" for broker in settings.brokers.split(",")],
+        broker_credentials=faust_credentials(settings),
         store="memory://",
         datadir=str(settings.data / "faust"),
         stream_wait_empty=True,
@@ -139,6 +165,8 @@ def make_app(name: str, settings: Settings) -> ClepsydraApp:
         loghandlers=[],
     )
     app.lease = HeartbeatLease(boot_ms, int(settings.session_timeout / timedelta(milliseconds=1)))
+    if settings.health_port is not None:
+        app.health = HealthServer(settings.host, settings.health_port, registry, app.readiness)
     return app
 
 
@@ -164,6 +192,10 @@ def remedy_of(error: BaseException) -> str:
         "LogBrokenError": "nothing is lost: start it again; look at the brokers if it keeps happening",
         "DiskError": "free space or mend the data directory; the mirror is rebuilt from Kafka",
         "TopicsError": "run `clepsydra topics check`, then `clepsydra topics create`",
-        "KafkaConnectionError": "check CLEPSYDRA_BROKERS and that Kafka runs",
+        "HealthPortError": "stop what listens there, or set CLEPSYDRA_HEALTH_PORT to another (0: any free one)",
+        "KafkaConnectionError": "check CLEPSYDRA_BROKERS, that Kafka runs, and CLEPSYDRA_SECURITY_PROTOCOL",
+        "AuthenticationFailedError": "check CLEPSYDRA_SASL_USERNAME, _PASSWORD and _MECHANISM",
+        "TopicAuthorizationFailedError": "grant the rights that docs/operations.md lists for this process",
+        "GroupAuthorizationFailedError": "grant the rights that docs/operations.md lists for this process",
     }
     return remedies.get(type(error).__name__, "start it again: everything is replayed; report it if it keeps happening")

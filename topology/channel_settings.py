@@ -11,6 +11,7 @@ def channel_settings(settings: Settings) -> ChannelSettings:
     secret = settings.webhook_secret
     return ChannelSettings(
         brokers=settings.brokers,
+        kafka_security=settings.kafka_security(),
         prefix=settings.prefix,
         webhook_secret=None if secret is None else secret.get_secret_value(),
         webhook_allow_private=settings.webhook_allow_private,

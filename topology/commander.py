@@ -17,7 +17,6 @@ from topology.commander_errors import AnswerUnknownError, CommandError, CommandR
 from topology.commander_links import AnswerListener, CommandWriter
 from topology.partitions import partition_of
 from topology.settings import Settings
-from topology.topics import TopicNames
 
 ANSWER_TIMEOUT_S = 10.0
 SLICE = 2_000
@@ -44,7 +43,7 @@ class Commander:
         self._timeout_s = answer_timeout_s
         self._reply_to = secrets.randbelow(settings.partitions)
         self._asked: dict[str, list[asyncio.Future[Answer]]] = {}
-        self._writer = CommandWriter(settings.brokers, TopicNames(settings.prefix).commands, settings.partitions)
+        self._writer = CommandWriter(settings)
         self._listener = AnswerListener(settings, self._reply_to, self._answered)
         self._lanes = [CommandLane(number, self._writer.write) for number in range(settings.partitions)]
         self._stopping = False

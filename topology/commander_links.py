@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaError
 
 from schemas.commands import Answer
 from schemas.wire import NewerRecordError, UnreadableError, packs, read_answers
+from topology.clients import client_arguments
 from topology.commander_errors import CommanderStartError
 from topology.settings import Settings
 from topology.topics import RECORD_BYTES_MAX, TopicNames
@@ -27,10 +28,11 @@ log = structlog.get_logger(__name__)
 class CommandWriter:
     """Writes packs into partitions of one topic. A producer that failed is never used again (aiokafka 1017)."""
 
-    def __init__(self, brokers: str, topic: str, partitions: int) -> None:
-        self._brokers = brokers
-        self._topic = topic
-        self._headers = [(ROUTED_HEADER, str(partitions).encode())]
+    def __init__(self, settings: Settings) -> None:
+        self._brokers = settings.brokers
+        self._client = client_arguments(settings)
+        self._topic = TopicNames(settings.prefix).commands
+        self._headers = [(ROUTED_HEADER, str(settings.partitions).encode())]
         self._producer: AIOKafkaProducer | None = None
         self._connected = asyncio.Event()
         self._renewal: asyncio.Task[None] | None = None
@@ -93,7 +95,7 @@ class CommandWriter:
 
     async def _connect(self) -> None:
         producer = AIOKafkaProducer(
-            bootstrap_servers=self._brokers,
+            **self._client,
             acks="all",
             enable_idempotence=True,
             linger_ms=0,
@@ -128,7 +130,7 @@ class AnswerListener:
     async def start(self) -> None:
         """From its return on no answer is missed. Raises CommanderStartError."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._settings.brokers,
+            **client_arguments(self._settings),
             enable_auto_commit=False,
             auto_offset_reset="earliest",  # reached only if Kafka forgets our place: rather old answers than none
             request_timeout_ms=REQUEST_TIMEOUT_MS,
@@ -157,7 +159,7 @@ class AnswerListener:
             await _stopped(self._consumer)
 
     async def _check_topics(self) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.brokers, request_timeout_ms=REQUEST_TIMEOUT_MS)
+        admin = AIOKafkaAdminClient(**client_arguments(self._settings), request_timeout_ms=REQUEST_TIMEOUT_MS)
         try:
             await admin.start()
             for topic in await admin.describe_topics([self._names.commands, self._names.answers]):

@@ -85,6 +85,18 @@ class CourierGrants:
                     courier, _ = self.couriers[channel, partition] = await self.make(channel, partition)
                     courier.start()
 
+    def owns(self) -> int:
+        """How many partitions are here."""
+        return sum(courier.state == "running" for courier, _ in self.couriers.values())
+
+    def waiting(self) -> list[str]:
+        """Partitions whose courier has not loaded its memory, or has let go."""
+        return [
+            f"{self.names.due(channel)}/{n}"
+            for (channel, n), (courier, _) in sorted(self.couriers.items(), key=lambda kept: kept[0])
+            if courier.state != "running"
+        ]
+
     async def stop(self) -> None:
         """Close the channels, disconnect."""
         if self.looking is not None:
@@ -161,8 +173,9 @@ def create_courier(
     if unknown:
         raise ValueError(f"there is no channel {unknown[0]!r}: use some of {', '.join(known)}")
     mine = sorted(set(channels)) if channels else known
-    app = make_app("courier" if not channels else f"courier.{'.'.join(mine)}", settings)
-    grants = app.grants = CourierGrants(settings, app, mine, registry or CollectorRegistry())
+    registry = registry or CollectorRegistry()
+    app = make_app("courier" if not channels else f"courier.{'.'.join(mine)}", settings, registry)
+    grants = app.grants = CourierGrants(settings, app, mine, registry)
     for channel in mine:
         topic = raw_topic(app, grants.names.due(channel), settings.due_partitions)
         couriers = courier_of(grants, channel)

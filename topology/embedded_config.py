@@ -1,6 +1,7 @@
 """What the embedded Kafka is told: its server.properties and its JVM options."""
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 # After a kill -9 the controller lets the broker register again only when the old session has timed out.
@@ -48,17 +49,26 @@ JVM_OPTIONS = (
 )
 
 
-def server_properties(*, port: int, controller_port: int, log_dir: Path) -> str:
-    """The broker's configuration: one node on loopback, no topics made by accident. Sizes in bytes."""
+def server_properties(
+    *, port: int, controller_port: int, log_dir: Path, others: Mapping[str, str] | None = None
+) -> str:
+    """The broker's configuration: one node on loopback, no topics made by accident. Sizes in bytes.
+
+    `others` stand in place of those of the same name; `{port}` and `{controller_port}` in them are filled in.
+    """
     escaped = str(log_dir).replace("\\", "\\\\")
-    return SERVER_PROPERTIES.format(port=port, controller_port=controller_port, log_dir=escaped)
+    own = SERVER_PROPERTIES.format(port=port, controller_port=controller_port, log_dir=escaped)
+    given = (f"{name}={value}\n" for name, value in (others or {}).items())
+    return own + "".join(given).replace("{port}", str(port)).replace("{controller_port}", str(controller_port))
 
 
-def format_command(java: Path, jars: list[Path], aot: Path, *, properties: Path, cluster_id: str) -> list[str]:
+def format_command(
+    java: Path, jars: list[Path], aot: Path, *, properties: Path, cluster_id: str, options: Sequence[str] = ()
+) -> list[str]:
     """Makes an empty data directory; the first time also the AOT cache that starts later JVMs a third faster."""
     startup = [f"-XX:AOTCache={aot}"] if aot.exists() else [f"-XX:AOTCacheOutput={aot}"]
     tool = ["kafka.tools.StorageTool", "format", "--cluster-id", cluster_id, "--config", str(properties)]
-    return [str(java), *JVM_OPTIONS, *startup, "-cp", _joined(jars), *tool, "--ignore-formatted"]
+    return [str(java), *JVM_OPTIONS, *startup, "-cp", _joined(jars), *tool, "--ignore-formatted", *options]
 
 
 def broker_command(java: Path, jars: list[Path], aot: Path, *, properties: Path) -> list[str]:

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Self
 
@@ -38,7 +38,16 @@ class EmbeddedKafka:
         *,
         fresh: bool = False,
         progress: Callable[[str], None] = lambda _line: None,
+        controller_port: int | None = None,
+        cluster_id: str | None = None,
+        properties: Mapping[str, str] | None = None,
+        format_options: Sequence[str] = (),
     ) -> None:
+        """`properties`: of server.properties, in place of ours; `format_options`: of `StorageTool format`."""
+        self._controller_port = controller_port
+        self._cluster_id = cluster_id or random_cluster_id()
+        self._properties = properties
+        self._format_options = format_options
         self.data = data.resolve()
         self.log = self.data / "kafka.log"
         self._log_dir = self.data / "log"
@@ -131,7 +140,12 @@ class EmbeddedKafka:
 
     def _write_properties(self) -> Path:
         port = self._choose_port()
-        text = server_properties(port=port, controller_port=free_port(other_than=port), log_dir=self._log_dir)
+        text = server_properties(
+            port=port,
+            controller_port=self._controller_port or free_port(other_than=port),
+            log_dir=self._log_dir,
+            others=self._properties,
+        )
         properties = self.data / "server.properties"
         properties.write_text(text)
         self._port = port
@@ -153,7 +167,14 @@ class EmbeddedKafka:
 
     def _format(self, java: Path, jars: list[Path], aot: Path, properties: Path) -> None:
         new_aot = None if aot.exists() else self.data / "new.aot"
-        command = format_command(java, jars, new_aot or aot, properties=properties, cluster_id=_random_cluster_id())
+        command = format_command(
+            java,
+            jars,
+            new_aot or aot,
+            properties=properties,
+            cluster_id=self._cluster_id,
+            options=self._format_options,
+        )
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
             why = (done.stdout + done.stderr).strip()[-2000:]
@@ -215,6 +236,6 @@ async def _answers(bootstrap: str) -> bool:
         await client.close()
 
 
-def _random_cluster_id() -> str:
+def random_cluster_id() -> str:
     """A Kafka Uuid: 16 random bytes in URL-safe base64 without padding, not starting with a dash."""
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=").replace("-", "_")

@@ -40,6 +40,10 @@ class Keeping(Generic[K]):
         self.kept: dict[int, K] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
+    def assigned(self) -> set[int]:
+        """Partitions that are ours, whether caught up or not."""
+        return set(self._tasks)
+
     def assign(self, partitions: set[int]) -> None:
         """These are ours now, and no others."""
         for partition in partitions - self._tasks.keys():

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -75,20 +76,21 @@ class Kafka:
     """Logs of this process, over shared producers. `start` before use, `stop` after."""
 
     def __init__(
-        self, brokers: str, *, client_id: str = "clepsydra", request_timeout_ms: int = REQUEST_TIMEOUT_MS
+        self,
+        brokers: str,
+        *,
+        client_id: str = "clepsydra",
+        request_timeout_ms: int = REQUEST_TIMEOUT_MS,
+        security: Mapping[str, Any] | None = None,
     ) -> None:
-        self.brokers = brokers
-        self._client_id = client_id
+        """`security`: what settings.kafka_security() gives."""
+        self._client: dict[str, Any] = {"bootstrap_servers": brokers, "client_id": client_id, **(security or {})}
         self._request_timeout_ms = request_timeout_ms
         self._lanes: dict[str, Lane] = {}
         self._logs: dict[tuple[str, int], KafkaLog] = {}
-        self.admin = AIOKafkaAdminClient(bootstrap_servers=brokers, client_id=client_id)
-        self._ends = AIOKafkaConsumer(
-            bootstrap_servers=brokers, client_id=client_id, request_timeout_ms=request_timeout_ms
-        )
-        self.reader = AIOKafkaClient(
-            bootstrap_servers=brokers, client_id=client_id, request_timeout_ms=request_timeout_ms
-        )
+        self.admin = AIOKafkaAdminClient(**self._client)
+        self._ends = AIOKafkaConsumer(**self._client, request_timeout_ms=request_timeout_ms)
+        self.reader = AIOKafkaClient(**self._client, request_timeout_ms=request_timeout_ms)
 
     async def start(self) -> None:
         """Connect. Raises KafkaError when no broker answers."""
@@ -125,8 +127,7 @@ class Kafka:
 
     def _make_producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(
-            bootstrap_servers=self.brokers,
-            client_id=self._client_id,
+            **self._client,
             acks="all",
             enable_idempotence=True,
             linger_ms=0,

@@ -93,6 +93,19 @@ class SchedulerGrants:
         self.early.clear()
         self.keeping.assign(mine)
 
+    def owns(self) -> int:
+        """How many partitions are here."""
+        return sum(kept.owner.ready for kept in self.keeping.kept.values())
+
+    def waiting(self) -> list[str]:
+        """Partitions whose owner has not caught up."""
+        kept = self.keeping.kept
+        return [
+            f"{self.names.timetable}/{n}"
+            for n in sorted(self.keeping.assigned())
+            if n not in kept or not kept[n].owner.ready
+        ]
+
     async def stop(self) -> None:
         """Disconnect."""
         await self.kafka.stop()
@@ -165,8 +178,9 @@ class SchedulerGrants:
 
 def create_scheduler(settings: Settings, registry: CollectorRegistry | None = None) -> Any:
     """The scheduler's Faust app."""
-    app = make_app("scheduler", settings)
-    grants = app.grants = SchedulerGrants(settings, app, registry or CollectorRegistry())
+    registry = registry or CollectorRegistry()
+    app = make_app("scheduler", settings, registry)
+    grants = app.grants = SchedulerGrants(settings, app, registry)
     commands = raw_topic(app, grants.names.commands, settings.partitions)
     acks = raw_topic(app, grants.names.acks, settings.partitions)
     app.agent(commands, name="keep_timetable")(make_keep_timetable(grants.owner, grants.early))

@@ -11,6 +11,8 @@ import msgspec
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from topology.kafka_security import KafkaSecurity
+
 ENV_PREFIX = "CLEPSYDRA_"
 SECRET_PREFIX = "whsec_"  # noqa: S105  a prefix, no secret
 
@@ -74,7 +76,7 @@ Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split)]
 
 
-class Settings(BaseSettings):
+class Settings(KafkaSecurity, BaseSettings):
     """How one process is set up. Each description names the unit and the allowed range; errors repeat it."""
 
     model_config = SettingsConfigDict(
@@ -137,6 +139,9 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", min_length=1, description="the address that servers bind to")
     port: int = Field(8080, ge=0, le=65535, description="the port of the HTTP API, 0 to 65535")
+    health_port: int | None = Field(
+        None, ge=0, le=65535, description="the port of a worker's /healthz, /readyz and /metrics, 0: any free one"
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)] = Field(
         "info", description="debug, info, warning or error"
     )

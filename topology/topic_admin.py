@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, TopicAuthorizationFailedError, for_code
 
 from topology.topic_ids import cluster_identity
 from topology.topics import TopicSpec
@@ -82,9 +82,11 @@ async def check_topics(
     there = (await cluster_identity(admin._client)).topics  # noqa: SLF001
     configs = await _configs(admin, [spec.name for spec in specs if spec.name in there])
     findings: list[Finding] = []
+    unseen: list[str] = []
     for spec in specs:
         if spec.name not in there:
-            findings.append(Finding(spec.name, "does not exist", "run `clepsydra topics create`", fatal=True))
+            remedy = "run `clepsydra topics create`, or grant Describe on it"
+            findings.append(Finding(spec.name, "does not exist", remedy, fatal=True))
             continue
         found = there[spec.name]
         if found.partitions != spec.partitions:
@@ -92,7 +94,13 @@ async def check_topics(
         if found.replication < replication:
             problem = f"has {found.replication} replicas, {replication} are set"
             findings.append(Finding(spec.name, problem, "use kafka-reassign-partitions.sh", fatal=False))
-        findings.extend(_configs_differ(spec, configs[spec.name]))
+        if (said := configs[spec.name]) is not None:
+            findings.extend(_configs_differ(spec, said))
+        else:
+            unseen.append(spec.name)
+    if unseen:
+        problem = f"the configs of {len(unseen)} topics cannot be seen and were not checked"
+        findings.append(Finding(", ".join(unseen), problem, "grant DescribeConfigs on them", fatal=False))
     return tuple(findings)
 
 
@@ -126,13 +134,17 @@ def _same(wanted: str, found: str) -> bool:
         return set(wanted.split(",")) == set(found.split(","))
 
 
-async def _configs(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str]]:
+async def _configs(admin: AIOKafkaAdminClient, names: list[str]) -> dict[str, dict[str, str] | None]:
+    """By topic; None where this client may not see them."""
     if not names:
         return {}
     asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
-    found: dict[str, dict[str, str]] = {}
+    found: dict[str, dict[str, str] | None] = {}
     for response in await admin.describe_configs(asked):
         for code, message, _type, name, entries in response.resources:
+            if for_code(code) is TopicAuthorizationFailedError:
+                found[name] = None
+                continue
             if code != 0:
                 raise KafkaError(f"the configs of {name} cannot be read: {message or for_code(code).__name__}")
             found[name] = {entry[0]: entry[1] for entry in entries}

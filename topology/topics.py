@@ -121,14 +121,22 @@ def _compacted(**configs: object) -> dict[str, str]:
     return {name: str(value) for name, value in (base | configs).items()}
 
 
-def create_commands(specs: Iterable[TopicSpec], *, replication: int, brokers: str) -> str:
-    """A shell script of kafka-topics.sh calls, for those who have no admin rights themselves."""
-    return "\n".join(_create_command(spec, replication, brokers) for spec in specs) + "\n"
+def create_commands(
+    specs: Iterable[TopicSpec], *, replication: int, brokers: str, command_config: str | None = None
+) -> str:
+    """A shell script of kafka-topics.sh calls, for those who have no admin rights themselves.
+
+    `command_config`: the file in which an admin keeps what secures the connection.
+    """
+    connect = f"--bootstrap-server {quote(brokers)}"
+    if command_config is not None:
+        connect += f" --command-config {quote(command_config)}"
+    return "\n".join(_create_command(spec, replication, connect) for spec in specs) + "\n"
 
 
-def _create_command(spec: TopicSpec, replication: int, brokers: str) -> str:
+def _create_command(spec: TopicSpec, replication: int, connect: str) -> str:
     head = (
-        f"kafka-topics.sh --bootstrap-server {quote(brokers)} --create --if-not-exists --topic {quote(spec.name)}"
+        f"kafka-topics.sh {connect} --create --if-not-exists --topic {quote(spec.name)}"
         f" --partitions {spec.partitions} --replication-factor {replication}"
     )
     return " \\\n  ".join([head, *(f"--config {quote(f'{name}={value}')}" for name, value in spec.configs.items())])

@@ -21,7 +21,7 @@ def all_topics(settings: Settings) -> tuple[TopicSpec, ...]:
 
 async def connect(settings: Settings, client_id: str) -> tuple[Kafka, ClusterIdentity]:
     """Connected to a Kafka whose topics are fit. Raises KafkaError, TopicsError."""
-    kafka = Kafka(settings.brokers, client_id=client_id)
+    kafka = Kafka(settings.brokers, client_id=client_id, security=settings.kafka_security())
     await kafka.start()
     findings = await check_topics(kafka.admin, all_topics(settings), replication=settings.replication)
     fatal = [str(f) for f in findings if f.fatal]

@@ -40,7 +40,7 @@ class KafkaChannel:
     def __init__(self, settings: ChannelSettings, clock: Clock) -> None:  # noqa: ARG002  every factory is called so
         self.delays_ms = settings.delays_ms
         self.timeout_ms = settings.kafka_timeout_ms
-        self._brokers = settings.brokers
+        self._client = {"bootstrap_servers": settings.brokers, **settings.kafka_security}
         self._prefix = settings.prefix
         self._allowed = settings.kafka_topics
         self._producer: AIOKafkaProducer | None = None
@@ -102,7 +102,7 @@ class KafkaChannel:
         async with self._opening:
             if self._producer is None:
                 producer = AIOKafkaProducer(
-                    bootstrap_servers=self._brokers,
+                    **self._client,
                     acks="all",
                     enable_idempotence=True,
                     linger_ms=0,

@@ -1,6 +1,7 @@
 """What channels are made with: the settings they need, and the shape of a channel file's CHANNEL."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from msgspec import Struct
 
@@ -13,6 +14,8 @@ class ChannelSettings(Struct, frozen=True, kw_only=True):
 
     brokers: str = "127.0.0.1:9092"
     """`host:port`, several with commas between."""
+    kafka_security: Mapping[str, Any] = {}
+    """Arguments of a Kafka client about TLS and SASL; none for plain connections."""
     prefix: str = "clepsydra."
     """What our own topics begin with."""
     delays_ms: tuple[int, ...] = STANDARD_WEBHOOKS_MS

@@ -43,7 +43,7 @@ def test_the_broker_command_ends_with_its_properties_file(tmp_path):
 
 
 def test_a_cluster_id_is_one_that_kafka_takes():
-    ids = {embedded_kafka._random_cluster_id() for _ in range(200)}
+    ids = {embedded_kafka.random_cluster_id() for _ in range(200)}
     assert len(ids) == 200
     assert all(len(each) == 22 and not each.startswith("-") for each in ids)
 
