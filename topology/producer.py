@@ -84,13 +84,13 @@ class Kafka:
         security: Mapping[str, Any] | None = None,
     ) -> None:
         """`security`: what settings.kafka_security() gives."""
-        self._client: dict[str, Any] = {"bootstrap_servers": brokers, "client_id": client_id, **(security or {})}
+        self.arguments: dict[str, Any] = {"bootstrap_servers": brokers, "client_id": client_id, **(security or {})}
         self._request_timeout_ms = request_timeout_ms
         self._lanes: dict[str, Lane] = {}
         self._logs: dict[tuple[str, int], KafkaLog] = {}
-        self.admin = AIOKafkaAdminClient(**self._client)
-        self._ends = AIOKafkaConsumer(**self._client, request_timeout_ms=request_timeout_ms)
-        self.reader = AIOKafkaClient(**self._client, request_timeout_ms=request_timeout_ms)
+        self.admin = AIOKafkaAdminClient(**self.arguments)
+        self._ends = AIOKafkaConsumer(**self.arguments, request_timeout_ms=request_timeout_ms)
+        self.reader = AIOKafkaClient(**self.arguments, request_timeout_ms=request_timeout_ms)
 
     async def start(self) -> None:
         """Connect. Raises KafkaError when no broker answers."""
@@ -127,7 +127,7 @@ class Kafka:
 
     def _make_producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(
-            **self._client,
+            **self.arguments,
             acks="all",
             enable_idempotence=True,
             linger_ms=0,

@@ -47,7 +47,7 @@ class SettingsTable:
 
     async def start(self) -> None:
         """Returns when all that was written before is known. Raises KafkaError, NewerRecordError, LogBrokenError."""
-        self._client = AIOKafkaClient(bootstrap_servers=self._kafka.brokers, client_id="clepsydra-settings")
+        self._client = AIOKafkaClient(**self._kafka.arguments | {"client_id": "clepsydra-settings"})
         try:
             await self._client.bootstrap()
             end = await self._kafka.end_of(self._place)

@@ -110,3 +110,18 @@ def test_rights_become_commands_for_an_admin():
 
 def test_every_rule_stays_within_the_prefix():
     assert {rule.name[:2] for found in rules("p.").values() for rule in found} == {"p."}
+
+
+def test_no_client_is_made_elsewhere_without_what_secures_it():
+    made = {
+        str(file)
+        for package in ("agents", "topology", "gateway")
+        for file in Path(package).rglob("*.py")
+        if re.search(r"bootstrap_servers\b", file.read_text())
+    }
+    assert made == {
+        "topology/clients.py",
+        "topology/producer.py",
+        "agents/channels/kafka.py",
+        "topology/embedded_kafka.py",  # asks its own plain listener whether it is up
+    }, "use topology.clients.client_arguments"
