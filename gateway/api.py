@@ -1,9 +1,10 @@
 """The HTTP API."""
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import FastAPI, Response
 
 from agents.ports import Clock
-from gateway.keys import key_check
+from gateway.key_routes import keys_router
+from gateway.keys import KeyRing
 from gateway.messages import messages_router
 from gateway.metrics import GatewayMetrics
 from gateway.openapi import describe
@@ -11,6 +12,7 @@ from gateway.problems import ProblemError, add_problem_handlers
 from gateway.version import version
 from topology.commander import Commander
 from topology.settings import Settings
+from topology.settings_table import SettingsTable
 
 DESCRIPTION = """Scheduled messages on Kafka. Each request is answered by the one owner of the message, durably.
 
@@ -19,14 +21,15 @@ repeated safely. Errors are RFC 9457 problem details, times RFC 3339 with an off
 """
 
 
-def create_api(settings: Settings, commander: Commander, clock: Clock) -> FastAPI:
-    """The app around a commander that others start and stop. Raises ApiKeyMissingError without an API key."""
-    check = key_check(settings.api_key)
+def create_api(settings: Settings, commander: Commander, table: SettingsTable, clock: Clock) -> FastAPI:
+    """The app around parts that others start and stop. Raises ApiKeyMissingError without any API key."""
     app = FastAPI(title="Clepsydra", version=version(), description=DESCRIPTION, redoc_url=None)
+    app.state.keys = KeyRing(settings.api_key, table, clock)
     metrics = GatewayMetrics(lambda: commander.waiting)
     metrics.observe(app)
     add_problem_handlers(app)
-    app.include_router(messages_router(commander, clock), dependencies=[Depends(check)])
+    app.include_router(messages_router(commander, clock))
+    app.include_router(keys_router(table, clock))
     _add_operations(app, commander, metrics)
     describe(app)
     return app

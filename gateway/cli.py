@@ -12,6 +12,7 @@ import msgspec
 import typer
 from rich.markup import escape
 
+from gateway.cli_keys import keys
 from gateway.cli_messages import URL, ApiKey, Url, add_message_commands
 from gateway.cli_schema import schema
 from gateway.cli_topics import topics
@@ -32,6 +33,7 @@ app = typer.Typer(
 )
 topics.command()(schema)
 app.add_typer(topics, name="topics", rich_help_panel="Operation")
+app.add_typer(keys, name="keys", rich_help_panel="Operation")
 add_message_commands(app)
 
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Of the HTTP API.")]
@@ -133,7 +135,7 @@ def gateway(
     host: Annotated[str | None, typer.Option(help="Address to bind to; else CLEPSYDRA_HOST, else loopback.")] = None,
     port: Port = None,
 ) -> None:
-    """Run the HTTP API until SIGTERM. It needs CLEPSYDRA_API_KEY.
+    """Run the HTTP API until SIGTERM. CLEPSYDRA_API_KEY is its first key; `clepsydra keys add` makes others.
 
     \b
     Examples:

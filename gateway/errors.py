@@ -4,6 +4,7 @@ import os
 
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
+from schemas.wire import NewerRecordError
 from topology.commander_errors import CommanderStartError
 from topology.embedded_errors import EmbeddedKafkaError
 from topology.settings import SettingsError
@@ -14,7 +15,7 @@ class UserError(Exception):
     """What is wrong, and what to do."""
 
 
-TOLD = (UserError, CommanderStartError, EmbeddedKafkaError, SettingsError, TopicsError)
+TOLD = (UserError, CommanderStartError, EmbeddedKafkaError, NewerRecordError, SettingsError, TopicsError)
 """Errors whose text says what to do."""
 
 

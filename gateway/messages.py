@@ -8,7 +8,7 @@ from msgspec import UNSET
 
 from agents.ports import Clock
 from gateway.answers import cancelled_response, created_response, edited_response, looked_response
-from gateway.openapi import CREATE, DELETE, EDIT, LOOK
+from gateway.message_docs import CREATE, DELETE, EDIT, LOOK
 from gateway.problems import ProblemError
 from gateway.requests import check_id, read_body, read_changes, read_key, read_message, read_revision
 from schemas.commands import Answer, Cancel, Command, Create, Edit, Look

@@ -1,71 +1,120 @@
-"""What the API says of itself: schemas come from the records that decode the requests."""
+"""What the API says of itself: schemas come from the records that decode the requests and make the answers."""
 
-from typing import Any, get_type_hints
+from collections.abc import Iterable
+from typing import Any, NamedTuple, get_type_hints
 
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from msgspec import NODEFAULT, UNSET, Raw, Struct
 
-from gateway.answers import Accepted, Cancelled, MessageView
-from gateway.problems import PROBLEM_TYPE, ProblemDetails
-from gateway.requests import NewContent, NewMessage
+from gateway.keys import needs
+from gateway.problems import PROBLEM_TYPE, TYPE_PREFIX, ProblemDetails
+from schemas.settings_records import Scope
 
 REF = "#/components/schemas/{name}"
+RECORDS = "x-records"
+"""Where a route's own schemas lie until the document is made."""
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
 
-NEW_EXAMPLE = {
-    "due_at": "2026-11-24T08:00:00+01:00",
-    "channel": "webhook",
-    "to": "https://example.com/hooks/post",
-    "body": {"text": "Good morning"},
-    "account": "acme",
-}
-CHANGES_EXAMPLE = {"due_at": "2026-11-24T09:30:00+01:00"}
+
+class Shown(NamedTuple):
+    """A request's or response's content; of NDJSON, `record` is one line."""
+
+    said: str
+    record: type[Struct]
+    example: Any
+    media: str = JSON
+
+
+class Refusal(NamedTuple):
+    """A problem as the document tells it."""
+
+    said: str
+    name: str
+    title: str
+    detail: str
+
 
 FAULTS = {
-    400: "not JSON",
-    401: "the API key is missing or wrong",
-    404: "no such message",
-    409: "`too_late`, with the state that made it so; or `conflict`: the id is taken by other content",
-    412: "If-Match names another revision",
-    413: "the request is larger than 1 MiB",
-    422: "a field is not valid: `errors` names it, with the remedy",
-    503: "it was not written, send it again",
-    504: "`answer_unknown`: repeat it with the same Idempotency-Key",
+    400: Refusal("not JSON", "not_json", "The body is not JSON", "the body is not JSON: send a JSON object"),
+    401: Refusal(
+        "the API key is missing, wrong, revoked or expired", "unauthorized", "Not authorized", "the API key is missing"
+    ),
+    403: Refusal(
+        "the API key lacks the scope", "forbidden", "The API key may not do this", "this needs the scope write"
+    ),
+    404: Refusal("no such thing", "not_found", "No such message", "there is no message 'post-4711'"),
+    409: Refusal(
+        "`too_late`, with the state that made it so; or `conflict`: the id is taken by other content",
+        "too_late",
+        "Too late to change it",
+        "it was handed to the couriers",
+    ),
+    412: Refusal(
+        "If-Match names another revision",
+        "revision_mismatch",
+        "It was changed meanwhile",
+        "the revision is 2: read it again and decide on what it is now",
+    ),
+    413: Refusal("the request is too large", "too_large", "The request is too large", "it has 2097152 bytes"),
+    422: Refusal(
+        "a field is not valid: `errors` names it, with the remedy",
+        "invalid",
+        "The request is not valid",
+        "due_at: is 3600 s in the past (correct it, or set `allow_past`)",
+    ),
+    503: Refusal("it was not done, send it again", "unavailable", "Not now", "it was not written: send it again later"),
+    504: Refusal(
+        "`answer_unknown`: repeat it with the same Idempotency-Key",
+        "answer_unknown",
+        "The answer is unknown",
+        "no answer came within 10 s: repeat it with the same key",
+    ),
 }
+
+
+def described(
+    scope: Scope, given: dict[int, Shown], faults: Iterable[int] = (), *, asked: Shown | None = None
+) -> dict[str, Any]:
+    """What a route under /v1 declares: who may use it, what it takes, what it answers.
+
+    Use: `@router.post("", summary="…", **described("write", {201: Shown(…)}, (409, 422), asked=Shown(…)))`.
+    401 and 403 need not be named.
+    """
+    shown = [*given.values(), *([asked] if asked else [])]
+    extra: dict[str, Any] = {
+        "security": [{"key": [scope]}],
+        RECORDS: _schemas({one.record for one in shown} | {ProblemDetails}),
+    }
+    if asked is not None:
+        extra["requestBody"] = {"required": True, "description": asked.said, "content": _content(asked)}
+    responses = {status: {"description": one.said, "content": _content(one)} for status, one in given.items()}
+    return {
+        "dependencies": [needs(scope)],
+        "openapi_extra": extra,
+        "responses": responses | {status: _fault(status) for status in sorted({401, 403, *faults})},
+    }
+
+
+def _content(shown: Shown) -> dict[str, Any]:
+    return {shown.media: {"schema": _ref(shown.record), "example": shown.example}}
+
+
+def _fault(status: int) -> dict[str, Any]:
+    said, name, title, detail = FAULTS[status]
+    example = {"type": TYPE_PREFIX + name, "title": title, "status": status, "detail": detail}
+    return {"description": said, "content": {PROBLEM_TYPE: {"schema": _ref(ProblemDetails), "example": example}}}
 
 
 def _ref(record: type[Struct]) -> dict[str, str]:
     return {"$ref": REF.format(name=record.__name__)}
 
 
-def _responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    content = {PROBLEM_TYPE: {"schema": _ref(ProblemDetails)}}
-    return {status: {"description": FAULTS[status], "content": content} for status in statuses}
-
-
-def _given(record: type[Struct], said: str) -> dict[str, Any]:
-    return {"description": said, "content": {"application/json": {"schema": _ref(record)}}}
-
-
-def _asked(record: type[Struct], example: dict[str, Any]) -> dict[str, Any]:
-    content = {"application/json": {"schema": _ref(record), "example": example}}
-    return {"requestBody": {"required": True, "content": content}}
-
-
-CREATE: dict[str, Any] = {
-    "openapi_extra": _asked(NewMessage, NEW_EXAMPLE),
-    "responses": {201: _given(Accepted, "scheduled"), 200: _given(Accepted, "it was scheduled before")}
-    | _responses(400, 401, 409, 413, 422, 503, 504),
-}
-LOOK: dict[str, Any] = {"responses": {200: _given(MessageView, "found")} | _responses(401, 404, 503, 504)}
-EDIT: dict[str, Any] = {
-    "openapi_extra": _asked(NewContent, CHANGES_EXAMPLE),
-    "responses": {200: _given(Accepted, "changed")} | _responses(400, 401, 404, 409, 412, 413, 422, 503, 504),
-}
-DELETE: dict[str, Any] = {
-    "responses": {200: _given(Cancelled, "cancelled, now or before")} | _responses(401, 404, 409, 503, 504)
-}
+def _schemas(records: set[type[Struct]]) -> dict[str, Any]:
+    _, components = msgspec.json.schema_components([_showable(record) for record in records], ref_template=REF)
+    return components
 
 
 def describe(app: FastAPI) -> None:
@@ -81,19 +130,13 @@ def describe(app: FastAPI) -> None:
 
 def _document(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    records = [
-        _showable(record) for record in (NewMessage, NewContent, Accepted, Cancelled, MessageView, ProblemDetails)
-    ]
-    _, components = msgspec.json.schema_components(records, ref_template=REF)
-    document["components"] = {
-        "schemas": components,
-        "securitySchemes": {"key": {"type": "http", "scheme": "bearer", "description": "the API key"}},
-    }
-    for path, methods in document["paths"].items():
+    schemas: dict[str, Any] = {}
+    for methods in document["paths"].values():
         for operation in methods.values():
-            if path.startswith("/v1/"):
-                operation["security"] = [{"key": []}]
-                _only_documented(operation)
+            schemas |= operation.pop(RECORDS, {})
+            _only_documented(operation)
+    key = {"type": "http", "scheme": "bearer", "description": "an API key with the scope that the operation names"}
+    document["components"] = {"schemas": dict(sorted(schemas.items())), "securitySchemes": {"key": key}}
     return document
 
 

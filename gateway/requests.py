@@ -81,7 +81,7 @@ def _too_large(found: str) -> ProblemError:
 
 def read_message(body: bytes) -> NewMessage:
     """Raises ProblemError: 400 for what is no JSON, 422 naming the field, the problem and the remedy."""
-    new: NewMessage = _decode(body, NewMessage)
+    new: NewMessage = decoded(body, NewMessage)
     if new.id is not UNSET:
         fault = id_fault(new.id)
         if fault:
@@ -91,14 +91,15 @@ def read_message(body: bytes) -> NewMessage:
 
 def read_changes(body: bytes) -> NewContent:
     """Raises ProblemError: 400 for what is no JSON, 422 naming the field, the problem and the remedy."""
-    changes: NewContent = _decode(body, NewContent)
+    changes: NewContent = decoded(body, NewContent)
     if not changes.changes().given():
         fields = ", ".join(Changes.__struct_fields__)
         raise invalid(Fault("", "changes nothing", f"give at least one of {fields}"))
     return changes
 
 
-def _decode(body: bytes, into: type[Any]) -> Any:
+def decoded(body: bytes, into: type[Any]) -> Any:
+    """Raises ProblemError: 400 for what is no JSON, 422 naming the field, the problem and the remedy."""
     try:
         return msgspec.json.decode(body, type=into)
     except msgspec.ValidationError as fault:

@@ -5,16 +5,20 @@ import logging
 import signal
 import socket
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 
 import uvicorn
 import uvloop
+from fastapi import FastAPI
 
 from gateway.api import create_api
 from gateway.errors import UserError
 from topology.clock import SystemClock
 from topology.commander import Commander
+from topology.producer import Kafka
 from topology.settings import Settings
+from topology.settings_table import SettingsTable
+from topology.topics import TopicNames
 
 GRACE_S = 12
 """For requests under way: a little longer than an answer may take."""
@@ -38,28 +42,59 @@ def run_gateway(settings: Settings, announce: Callable[[str], None]) -> None:
 
     Raises ApiKeyMissingError, CommanderStartError, PortTakenError.
     """
-    logging.getLogger("aiokafka").setLevel(logging.WARNING)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, announce))
 
 
 async def _serve(settings: Settings, announce: Callable[[str], None]) -> None:
-    commander = Commander(settings)
-    server = _Server(_config(settings, commander))
     with _listening(settings.host, settings.port) as listener:
-        await commander.start()
-        try:
+        async with AsyncExitStack() as parts:
+            ending = _Ending()
+            table, commander = await _parts(settings, parts, ending)
+            logging.getLogger("aiokafka").setLevel(logging.WARNING)
+            server = _Server(_config(create_api(settings, commander, table, SystemClock())))
+            ending.server = server
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
             announce(f"http://{settings.host}:{listener.getsockname()[1]}")
             await server.serve(sockets=[listener])
-        finally:
-            await commander.stop()
+            ending.tell()
 
 
-def _config(settings: Settings, commander: Commander) -> uvicorn.Config:
+async def _parts(settings: Settings, parts: AsyncExitStack, ending: "_Ending") -> tuple[SettingsTable, Commander]:
+    commander = Commander(settings)
+    parts.push_async_callback(commander.stop)
+    await commander.start()
+    kafka = Kafka(settings.brokers, client_id="clepsydra-gateway", security=settings.kafka_security())
+    parts.push_async_callback(kafka.stop)
+    await kafka.start()
+    table = SettingsTable(kafka, TopicNames(settings.prefix).settings, ending)
+    parts.push_async_callback(table.stop)
+    await table.start()
+    return table, commander
+
+
+class _Ending:
+    """Told what only a new process mends: the server stops taking requests, and the process says why it ends."""
+
+    def __init__(self) -> None:
+        self.server: uvicorn.Server | None = None
+        self.fault: BaseException | None = None
+
+    def __call__(self, fault: BaseException) -> None:
+        self.fault = fault
+        if self.server is not None:
+            self.server.should_exit = True
+
+    def tell(self) -> None:
+        """Raises what it was told."""
+        if self.fault is not None:
+            raise self.fault
+
+
+def _config(api: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
-        create_api(settings, commander, SystemClock()),
+        api,
         http="httptools",
         lifespan="off",
         access_log=False,

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from schemas.versions import version
 
 Scope = Literal["read", "write", "admin"]
-"""read: look and list; write: schedule, edit, cancel, act on; admin: keys and limits, too. None holds another."""
+"""read: look and list; write: schedule, edit, cancel, act on; admin: these, keys and limits. write does not hold read."""
 
 
 class _Setting(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind"):
@@ -21,10 +21,7 @@ class _Setting(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
 
 
 class ApiKey(_Setting, frozen=True, kw_only=True, tag="api_key"):
-    """Who may use the API. The key itself is shown once and kept nowhere: `sha256` is enough to know it again.
-
-    A plain hash suffices: the secret is random (256 bits), so there is nothing to guess and nothing to salt or to slow.
-    """
+    """Who may use the API. What its holder sends is shown once and kept nowhere: `sha256` is enough to know it again."""
 
     name: str
     scopes: tuple[Scope, ...]

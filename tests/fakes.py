@@ -170,3 +170,35 @@ class FakeChannel:
 
     async def stop(self) -> None:
         pass
+
+
+class FakeSettingsTable:
+    """The settings of one process that nobody else writes."""
+
+    def __init__(self, *records):
+        self.records = {(type(record), record.key): record for record in records}
+        self.listeners = []
+
+    def get(self, kind, key):
+        return self.records.get((kind, key))
+
+    def all(self, kind):
+        return {key: record for (found, key), record in self.records.items() if found is kind}
+
+    def on_change(self, kind, tell):
+        self.listeners.append((kind, tell))
+        for key, record in self.all(kind).items():
+            tell(key, record)
+
+    async def put(self, record):
+        self.records[type(record), record.key] = record
+        self._tell(type(record), record.key, record)
+
+    async def remove(self, kind, key):
+        self.records.pop((kind, key), None)
+        self._tell(kind, key, None)
+
+    def _tell(self, kind, key, record):
+        for wanted, tell in self.listeners:
+            if wanted is kind:
+                tell(key, record)

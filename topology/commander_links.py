@@ -162,10 +162,11 @@ class AnswerListener:
         admin = AIOKafkaAdminClient(**client_arguments(self._settings), request_timeout_ms=REQUEST_TIMEOUT_MS)
         try:
             await admin.start()
-            for topic in await admin.describe_topics([self._names.commands, self._names.answers]):
-                found = len(topic["partitions"])
-                if found != self._settings.partitions:
-                    raise CommanderStartError.topic(topic["topic"], found, self._settings.partitions)
+            wanted = {self._names.commands: self._settings.partitions, self._names.answers: self._settings.partitions}
+            for topic in await admin.describe_topics([*wanted, self._names.settings]):
+                name, found = topic["topic"], len(topic["partitions"])
+                if found != wanted.get(name, 1):
+                    raise CommanderStartError.topic(name, found, wanted.get(name, 1))
         finally:
             await admin.close()
 

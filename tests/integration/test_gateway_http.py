@@ -9,13 +9,10 @@ from uuid import uuid4
 import httpx
 import msgspec
 import pytest
-import uvicorn
+from running_gateway import gateway
 from stand_in_owner import StandInOwner, make_topics
 
-from gateway.api import create_api
 from schemas.decisions import Mark
-from topology.clock import SystemClock
-from topology.commander import Commander
 from topology.embedded_kafka import EmbeddedKafka
 from topology.settings import Settings
 
@@ -42,21 +39,8 @@ async def owner(settings: Settings) -> AsyncIterator[StandInOwner]:
 
 @pytest.fixture
 async def http(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    commander = Commander(settings, answer_timeout_s=2)
-    await commander.start()
-    app = create_api(settings, commander, SystemClock())
-    server = uvicorn.Server(uvicorn.Config(app, port=0, lifespan="off", log_level="warning"))
-    serving = asyncio.create_task(server._serve())
-    while not server.started:  # noqa: ASYNC110  uvicorn tells it no other way
-        await asyncio.sleep(0)
-    port = server.servers[0].sockets[0].getsockname()[1]
-    headers = {"authorization": f"Bearer {KEY}"}
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=20) as client:
-        client.commander = commander
+    async with gateway(settings, KEY) as client:
         yield client
-    server.should_exit = True
-    await serving
-    await commander.stop()
 
 
 async def test_a_message_is_scheduled_and_shown(owner: StandInOwner, http: httpx.AsyncClient):
@@ -71,7 +55,7 @@ async def test_a_message_is_scheduled_and_shown(owner: StandInOwner, http: httpx
         {
             "target": 0, "channel": "webhook", "to": "http://127.0.0.1/hook", "flow": None, "state": "scheduled",
             "due_at": SOON, "attempts": 0, "maybe_sent": False, "first_attempt_at": None,
-            "last_attempt_at": None, "last_response": None, "reason": "",
+            "last_attempt_at": None, "late_ms": None, "last_response": None, "reason": "",
         }
     ]  # fmt: skip
     assert [moment["what"] for moment in shown["timeline"]] == ["scheduled"]
@@ -204,4 +188,4 @@ async def test_the_document_describes_what_is_accepted(http: httpx.AsyncClient):
     assert create["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/NewMessage")
     new = document["components"]["schemas"]["NewMessage"]
     assert (new["required"], new["properties"]["priority"]["maximum"]) == (["due_at"], 9)
-    assert sorted(create["responses"]) == ["200", "201", "400", "401", "409", "413", "422", "503", "504"]
+    assert sorted(create["responses"]) == ["200", "201", "400", "401", "403", "409", "413", "422", "503", "504"]

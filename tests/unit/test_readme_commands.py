@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from fakes import FakeClock
+from fakes import FakeClock, FakeSettingsTable
 from typer import BadParameter
 from typer.main import get_command
 
@@ -79,7 +79,8 @@ def test_every_make_target_exists():
 
 
 def test_every_request_of_the_readme_has_a_route():
-    api = create_api(load_settings(api_key="k" * 16), SimpleNamespace(waiting=0, ready=True), FakeClock())
+    parts = SimpleNamespace(waiting=0, ready=True), FakeSettingsTable(), FakeClock()
+    api = create_api(load_settings(api_key="k" * 16), *parts)
     known = {(method.upper(), path) for path, methods in api.openapi()["paths"].items() for method in methods}
     text = (ROOT / "README.md").read_text()
     for call in re.findall(r"curl -sS (.*?)(?:\n\n|```)", text, re.DOTALL):
