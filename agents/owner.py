@@ -325,6 +325,8 @@ class PartitionOwner:
             self.recent.setdefault(item.id, []).append(decision.remember)
             self.recent_order.append((decision.remember.offset, item.id))
         made.take(item, row, decision)
+        for command in decision.announce:
+            made.forward(Stray(command, self.home(routing_key(command.id))))
 
     def _repair(self, message_id: str, made: Round) -> None:
         """A former owner wrote over this row: write the valid one again (`continuity`, `repair`)."""

@@ -6,7 +6,7 @@ import re
 from agents.inbox import Item, Stray
 from agents.ports import Change, Record, Seat
 from agents.recovery import row_record
-from schemas.commands import Answer, Create
+from schemas.commands import Announce, Answer, Create
 from schemas.decisions import Asked, Decision
 from schemas.events import Unreadable
 from schemas.rows import PROGRESS_KEY, Progress, Row
@@ -50,7 +50,7 @@ class Round:
     def _answer(self, asked: Asked, answer: Answer) -> None:
         if asked.command.reply_to is not None:
             self.answers.setdefault(asked.command.reply_to, []).append(encode(answer))
-        elif answer.result == "refused" and isinstance(asked.command, Create):
+        elif answer.result == "refused" and isinstance(asked.command, Create | Announce):
             self.refuse(refusal(asked, answer, self.partition))
 
     def refuse(self, letter: Unreadable) -> None:

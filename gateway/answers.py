@@ -12,7 +12,7 @@ from gateway.problems import ProblemError, invalid
 from gateway.requests import field_fault
 from schemas.commands import Answer
 from schemas.lifecycle import DeliveryState, MessageState
-from schemas.message import NO_BODY, Message
+from schemas.message import NO_BODY, Message, OnFinished
 from schemas.rows import Delivery, Moment, Row
 
 
@@ -43,7 +43,9 @@ class MessageView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     as_of: datetime
     created_at: datetime
     updated_at: datetime
+    finished_at: datetime | None = None
     forgotten_at: datetime | None = None
+    erased: bool = False
     channel: str | None = None
     to: str = ""
     body: Raw = NO_BODY
@@ -57,6 +59,7 @@ class MessageView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     retry: Any = None
     tags: tuple[str, ...] = ()
     metadata: dict[str, Any] = {}
+    on_finished: OnFinished | None = None
     deliveries: list[dict[str, Any]]
     timeline: tuple[Moment, ...]
 
@@ -64,6 +67,9 @@ class MessageView(Struct, frozen=True, kw_only=True, omit_defaults=True):
 SHOWN = tuple(
     name for name in Message.__struct_fields__ if name in MessageView.__struct_fields__ and name not in ("id", "due_at")
 )
+
+
+OWN = ("turn", "turn_epoch", "by_hand")
 
 
 def view(row: Row, state: MessageState, as_of: datetime) -> MessageView:
@@ -76,7 +82,9 @@ def view(row: Row, state: MessageState, as_of: datetime) -> MessageView:
         as_of=as_of,
         created_at=row.created_at,
         updated_at=row.updated_at,
+        finished_at=row.finished_at,
         forgotten_at=row.forget_at,
+        erased=row.erased,
         deliveries=[_delivery(delivery) for delivery in row.deliveries],
         timeline=row.timeline,
         **{name: getattr(row.message, name) for name in SHOWN},
@@ -85,7 +93,7 @@ def view(row: Row, state: MessageState, as_of: datetime) -> MessageView:
 
 def _delivery(delivery: Delivery) -> dict[str, Any]:
     """Every field, defaults too, less what only owners need."""
-    return {name: getattr(delivery, name) for name in Delivery.__struct_fields__ if name not in ("turn", "turn_epoch")}
+    return {name: getattr(delivery, name) for name in Delivery.__struct_fields__ if name not in OWN}
 
 
 def created_response(answer: Answer) -> Response:
@@ -143,6 +151,8 @@ def _problem(answer: Answer) -> ProblemError:
             return ProblemError(409, "too_late", "Too late to change it", answer.detail, **more)
         case "conflict":
             return ProblemError(409, "conflict", "The id is taken by other content", answer.detail, **more)
+        case "wrong_state":
+            return ProblemError(409, "wrong_state", "It is not in a state for this", answer.detail, **more)
         case "revision_mismatch":
             detail = f"{answer.detail}: read it again and decide on what it is now"
             return ProblemError(412, "revision_mismatch", "It was changed meanwhile", detail, **more)

@@ -5,11 +5,16 @@ Pure: everything it needs is in its arguments. It is called by the owner alone, 
 
 from typing import assert_never
 
-from schemas.commands import Cancel, Command, Create, Edit, Look
+from msgspec.structs import replace
+
+from schemas.announce import announcements
+from schemas.commands import Announce, Cancel, Command, Create, Discard, Edit, Erase, Look, MarkSent, RetryDead, SendNow
 from schemas.decide_ack import acked, lapsed
 from schemas.decide_cancel import cancelled
-from schemas.decide_create import created
-from schemas.decide_edit import edited
+from schemas.decide_create import announced, created
+from schemas.decide_dead import decided_by_hand
+from schemas.decide_edit import edited, sent_now
+from schemas.decide_erase import erased
 from schemas.decide_look import looked
 from schemas.decide_replay import repeated
 from schemas.decisions import (
@@ -32,6 +37,17 @@ from schemas.times import ms_of
 
 def decide(seen: Seen, given: Given, now_ms: int, policy: Policy) -> Decision | Wait:
     """What follows from an input. A replay decides nothing anew: it gives the same answer and events again."""
+    found = _decide(seen, given, now_ms, policy)
+    if isinstance(found, Wait) or not found.events or found.events[-1].kind != "finished":
+        return found
+    row = found.row or seen.row
+    assert row is not None
+    return (
+        replace(found, announce=announcements(row, found.events, now_ms, policy)) if row.message.on_finished else found
+    )
+
+
+def _decide(seen: Seen, given: Given, now_ms: int, policy: Policy) -> Decision | Wait:
     match given:
         case Asked(command):
             return _asked(seen, given, command, now_ms, policy)
@@ -58,6 +74,14 @@ def _asked(seen: Seen, asked: Asked, command: Command, now_ms: int, policy: Poli
             return WAIT if must_wait(seen) else edited(seen, asked, command, now_ms, policy)
         case Cancel():
             return WAIT if must_wait(seen) else cancelled(seen, asked, command, now_ms, policy)
+        case SendNow():
+            return WAIT if must_wait(seen) else sent_now(seen, asked, command, now_ms)
+        case Erase():
+            return erased(seen, asked, command, now_ms, policy)
+        case RetryDead() | Discard() | MarkSent():
+            return decided_by_hand(seen, asked, command, now_ms, policy)
+        case Announce():
+            return announced(seen, asked, command, now_ms, policy)
         case Look():
             return Decision(answer=looked(seen, command))
         case _:

@@ -1,5 +1,6 @@
 """What becomes of a courier's answer: pure, called by decide alone."""
 
+from datetime import datetime
 from typing import assert_never
 
 from msgspec.structs import replace
@@ -10,7 +11,6 @@ from schemas.decisions import NOTHING, Decision, Policy, Seen
 from schemas.events import DeadLetter
 from schemas.ids import delivery_key
 from schemas.lifecycle import (
-    HELD_WHOLE,
     LIVE,
     DeliveryState,
     Doubt,
@@ -90,15 +90,21 @@ def settled(seen: Seen, row: Row, d: Delivery, turn: int, now_ms: int, policy: P
     )
     new = finished(whole, now_ms, policy)
     events = (delivery_event(new, d, turn), *final_event(new))
-    dead = (DeadLetter(id=row.id, at=at(now_ms), target=d.target, state=d.state, reason=d.reason, row=whole),)
-    return Decision(writes=True, row=new, events=events, dead=dead if d.state in HELD_WHOLE else ())
+    dead = (_letter(whole, d, at(now_ms)),) if d.held else ()
+    return Decision(writes=True, row=new, events=events, dead=dead)
 
 
 def _again(row: Row, d: Delivery, ack: Ack) -> Decision:
-    moved_on = d.turn == ack.turn + 1 and d.state in (DeliveryState.RETRYING, DeliveryState.SCHEDULED)
+    by_hand = d.by_hand is not None and d.by_hand.turn == d.turn
+    moved_on = d.turn == ack.turn + 1 and d.state in (DeliveryState.RETRYING, DeliveryState.SCHEDULED) and not by_hand
     if moved_on or (d.turn == ack.turn and d.state not in LIVE):
-        return Decision(events=(delivery_event(row, d, ack.turn), *final_event(row)))
+        letters = (_letter(row, d, row.updated_at),) if d.held and not row.stub else ()
+        return Decision(events=(delivery_event(row, d, ack.turn), *final_event(row)), dead=letters)
     return NOTHING
+
+
+def _letter(row: Row, d: Delivery, when: datetime) -> DeadLetter:
+    return DeadLetter(id=row.id, at=when, target=d.target, state=d.state, reason=d.reason, row=row)
 
 
 def _attempted(d: Delivery, ack: Ack) -> Delivery:
@@ -149,7 +155,7 @@ def _retry(row: Row, d: Delivery, after_ms: int | None, now_ms: int, policy: Pol
     delays = (
         policy.delays_ms.get(d.channel, ()) if own is None else tuple(int(x.total_seconds() * 1000) for x in own.delays)
     )
-    again = next_delay(delays, d.attempts, after_ms)
+    again = next_delay(delays, d.attempts_in_schedule, after_ms)
     if isinstance(again, NoMore):
         return GiveUp()
     return RetryAt(now_ms + jittered(again.delay_ms, f"{delivery_key(row.id, d.target)}!{d.turn}"))

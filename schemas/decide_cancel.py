@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from schemas.commands import Cancel
 from schemas.decide_answers import answer_to, kept_only, not_found, noted, plain_answer, refused, remembered, shown
 from schemas.decide_end import finished
-from schemas.decide_events import delivery_event, final_event
+from schemas.decide_events import BY_SENDER, delivery_event, final_event
 from schemas.decisions import Asked, Decision, Mark, Policy, Seen
 from schemas.lifecycle import LIVE, DeliveryState, Stop, transition
 from schemas.rows import Delivery, Moment, Result
@@ -38,4 +38,4 @@ def cancelled(seen: Seen, asked: Asked, command: Cancel, now_ms: int, policy: Po
 
 def _stop(d: Delivery) -> Delivery:
     moved = transition(d.state, Stop(), maybe_sent=d.maybe_sent, attempts=d.attempts)
-    return d if moved is None else replace(d, state=moved.state, reason="cancelled by its sender")
+    return d if moved is None else replace(d, state=moved.state, reason=BY_SENDER)

@@ -3,8 +3,9 @@
 from hashlib import blake2b
 
 import msgspec
+from msgspec.structs import replace
 
-from schemas.commands import Answer, Create
+from schemas.commands import Announce, Answer, Create
 from schemas.decide_answers import answer_to, plain_answer
 from schemas.decide_events import whole_event
 from schemas.decide_replay import repeated
@@ -38,9 +39,31 @@ def created(seen: Seen, asked: Asked, command: Create, now_ms: int, policy: Poli
             else Decision(answer=plain_answer(command, row, "accepted", repeated=True))
         )
     fault = _create_fault(asked, command, policy)
-    if fault:
-        return Decision(answer=Answer(command_id=command.command_id, id=command.id, result="refused", detail=fault))
-    now = at(now_ms)
+    return not_created(command, fault) if fault else new_row(seen, asked, command, now_ms)
+
+
+def announced(seen: Seen, asked: Asked, command: Announce, now_ms: int, policy: Policy) -> Decision:
+    """A message of our own about another's end; an id that is taken, by an earlier end of that other, is made longer."""
+    message, row = command.message, seen.row
+    if row is not None:
+        if digest(message) == first_content(row) or not message.id.endswith("!finished"):
+            return Decision(answer=plain_answer(command, row, "accepted", repeated=True))
+        of = message.id.removesuffix("!finished")
+        longer = f"{message.id}!{command.command_id.removeprefix(of + '!').replace('!finished!', '.')}"
+        return Decision(announce=(replace(command, message=replace(message, id=longer)),))
+    if "!finished" not in message.id or message.channel not in policy.delays_ms:
+        return not_created(command, f"`id` {message.id!r} or `channel` {message.channel!r} is none that owners write")
+    return new_row(seen, asked, command, now_ms)
+
+
+def not_created(command: Create | Announce, fault: str) -> Decision:
+    """It leaves no row that could remember it."""
+    return Decision(answer=Answer(command_id=command.command_id, id=command.id, result="refused", detail=fault))
+
+
+def new_row(seen: Seen, asked: Asked, command: Create | Announce, now_ms: int) -> Decision:
+    """The row of a new message, its event and its answer."""
+    now, message = at(now_ms), command.message
     note = Remembered(
         command_id=command.command_id,
         offset=asked.offset,

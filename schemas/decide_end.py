@@ -3,7 +3,6 @@
 from msgspec.structs import replace
 
 from schemas.decisions import Policy
-from schemas.lifecycle import DeliveryState
 from schemas.rows import Row, stubbed
 from schemas.times import at
 
@@ -12,6 +11,7 @@ def finished(row: Row, now_ms: int, policy: Policy) -> Row:
     """A stub where all is over; whole, and longer, where a person may still act."""
     if not row.finished:
         return row
-    if any(d.state in (DeliveryState.DEAD, DeliveryState.UNKNOWN) for d in row.deliveries):
+    row = replace(row, finished_at=row.finished_at or at(now_ms))
+    if any(d.held for d in row.deliveries):
         return replace(row, forget_at=at(now_ms + policy.held_whole_ms))
     return replace(row, message=stubbed(row.message), stub=True, forget_at=at(now_ms + policy.idempotency_ms))

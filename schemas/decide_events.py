@@ -4,6 +4,7 @@ from schemas.events import Event, EventKind
 from schemas.lifecycle import DeliveryState
 from schemas.rows import Delivery, Remembered, Row
 
+BY_SENDER = "cancelled by its sender"
 KINDS: dict[DeliveryState, EventKind] = {
     DeliveryState.DELIVERED: "delivered",
     DeliveryState.DEAD: "dead",
@@ -44,9 +45,22 @@ def refused_event(row: Row, note: Remembered) -> Event:
     )
 
 
-def delivery_event(row: Row, d: Delivery, turn: int | None = None) -> Event:
+def erased_event(row: Row) -> Event:
+    """Readers take away what they keep of the message."""
+    return Event(
+        event_id=f"{row.id}!{row.birth}!erased",
+        kind="erased",
+        id=row.id,
+        at=row.updated_at,
+        birth=row.birth,
+        revision=row.revision,
+        state=row.state,
+    )
+
+
+def delivery_event(row: Row, d: Delivery, turn: int | None = None, kind: EventKind | None = None) -> Event:
     """What a delivery has become; `turn`: of the attempt that made it so, where the row is a turn further."""
-    kind = KINDS[d.state]
+    kind = kind or KINDS[d.state]
     return Event(
         event_id=f"{row.id}!{row.birth}!{d.target}!{turn or d.turn}!{kind}",
         kind=kind,
@@ -69,7 +83,7 @@ def delivery_event(row: Row, d: Delivery, turn: int | None = None) -> Event:
 
 
 def final_event(row: Row) -> tuple[Event, ...]:
-    """The one that says that nothing will move any more, if so."""
+    """The one that says that nothing will move any more, if so: the same whenever it is told again."""
     if not row.finished:
         return ()
     turns = sum(d.turn for d in row.deliveries)
@@ -78,7 +92,7 @@ def final_event(row: Row) -> tuple[Event, ...]:
             event_id=f"{row.id}!{row.birth}!finished!{turns}",
             kind="finished",
             id=row.id,
-            at=row.updated_at,
+            at=row.finished_at or row.updated_at,
             birth=row.birth,
             revision=row.revision,
             state=row.state,

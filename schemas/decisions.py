@@ -5,7 +5,7 @@ from enum import Enum
 
 from msgspec import Struct
 
-from schemas.commands import Answer, Command
+from schemas.commands import Announce, Answer, Command
 from schemas.events import DeadLetter, Event
 from schemas.lifecycle import LIVE
 from schemas.outcomes import Ack
@@ -28,6 +28,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     idempotency_ms: int = 24 * 3_600_000
     held_whole_ms: int = 30 * 24 * 3_600_000
     past_ms_max: int = 5 * 60_000
+    announce_by: str = "webhook"
+    """The channel of `on_finished`."""
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -82,13 +84,17 @@ class Wait(Struct, frozen=True):
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """What to write, in this order: the row (a tombstone when `row` is None), then events, dead letters, the answer."""
+    """What to write, in this order: the row (a tombstone when `row` is None), then all else.
+
+    `announce`: commands of our own, told like events: again and again until they are durable, and the same each time.
+    """
 
     writes: bool = False
     row: Row | None = None
     events: tuple[Event, ...] = ()
     dead: tuple[DeadLetter, ...] = ()
     answer: Answer | None = None
+    announce: tuple[Announce, ...] = ()
     remember: Remembered | None = None
 
 

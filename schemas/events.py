@@ -22,6 +22,9 @@ EventKind = Literal[
     "dead",
     "expired",
     "unknown",
+    "retried",
+    "discarded",
+    "erased",
     "finished",
 ]
 

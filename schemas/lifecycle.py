@@ -71,7 +71,17 @@ class Doubt(Struct, frozen=True):
     """Nobody knows whether it was sent, and the channel has no key that would make a repeat safe."""
 
 
-Move = Delivered | RetryAt | GiveUp | PutOff | Lapse | Stop | Doubt
+class Resume(Struct, frozen=True):
+    """A person wants a dead or unknown one tried again, at `due_ms`."""
+
+    due_ms: int
+
+
+class Vouch(Struct, frozen=True):
+    """A person says that a dead or unknown one was sent."""
+
+
+Move = Delivered | RetryAt | GiveUp | PutOff | Lapse | Stop | Doubt | Resume | Vouch
 
 
 class Moved(Struct, frozen=True):
@@ -82,12 +92,12 @@ class Moved(Struct, frozen=True):
 
 
 def transition(state: DeliveryState, move: Move, *, maybe_sent: bool, attempts: int) -> Moved | None:
-    """Where a move takes a delivery; None when it is finished and the move comes too late.
+    """Where a move takes a delivery; None where it takes it nowhere: only a person moves a finished one.
 
     What may have been sent is never called cancelled or expired (rule 10, `maybe_sent`): it becomes unknown.
     """
     if state not in LIVE:
-        return None
+        return _by_hand(move) if state in HELD_WHOLE else None
     match move:
         case Delivered():
             return Moved(DeliveryState.DELIVERED)
@@ -103,8 +113,20 @@ def transition(state: DeliveryState, move: Move, *, maybe_sent: bool, attempts: 
             return Moved(DeliveryState.UNKNOWN if maybe_sent else DeliveryState.CANCELLED)
         case Doubt():
             return Moved(DeliveryState.UNKNOWN)
+        case Resume() | Vouch():
+            return None
         case _:
             assert_never(move)
+
+
+def _by_hand(move: Move) -> Moved | None:
+    match move:
+        case Resume(due_ms):
+            return Moved(DeliveryState.RETRYING, due_ms)
+        case Vouch():
+            return Moved(DeliveryState.DELIVERED)
+        case _:
+            return None
 
 
 AS_MESSAGE: dict[DeliveryState, MessageState] = {s: MessageState(s.value) for s in DeliveryState}

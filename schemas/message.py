@@ -3,7 +3,7 @@
 import re
 from base64 import b64decode
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -38,6 +38,7 @@ Headers = dict[
     Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$")],
     Annotated[str, Meta(pattern=r"^[^\r\n\x00]*$")],
 ]
+FinalState = Literal["delivered", "partial", "unknown", "dead", "expired", "cancelled"]
 Delay = Annotated[timedelta, Meta(description="ISO 8601 duration, e.g. PT5S")]
 
 
@@ -64,6 +65,16 @@ class Target(Input, frozen=True, kw_only=True):
     flow: Name | None = None
 
 
+class OnFinished(Input, frozen=True, kw_only=True):
+    """Whom to tell, by a signed webhook with the final event, when nothing will move any more by itself."""
+
+    url: Annotated[str, Meta(max_length=2048, pattern="^https?://", description="http or https")]
+    states: Annotated[
+        tuple[FinalState, ...],
+        Meta(max_length=6, description="only where it ends in one of these; all of them if empty"),
+    ] = ()
+
+
 class Content(Input, frozen=True, kw_only=True):
     """What to send, where and when (DESIGN section 8), as it lies in the timetable: checked when it was accepted."""
 
@@ -83,6 +94,7 @@ class Content(Input, frozen=True, kw_only=True):
     targets: Annotated[tuple[Target, ...], Meta(max_length=100)] = ()
     tags: Tags = ()
     metadata: dict[str, Any] = {}
+    on_finished: OnFinished | None = None
 
     def aims(self) -> tuple[Target, ...]:
         """The receivers, one or many."""

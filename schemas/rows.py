@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from schemas.lifecycle import DeliveryState, MessageState, is_finished, message_state
+from schemas.lifecycle import HELD_WHOLE, DeliveryState, MessageState, is_finished, message_state
 from schemas.message import NO_BODY, Content
 from schemas.outcomes import Response
 from schemas.versions import version
@@ -23,6 +23,7 @@ Result = Literal[
     "not_found",
     "revision_mismatch",
     "refused",
+    "wrong_state",
     "found",
 ]
 
@@ -49,6 +50,13 @@ class Moment(Struct, frozen=True, kw_only=True, omit_defaults=True):
     note: str = ""
 
 
+class ByHand(Struct, frozen=True, kw_only=True):
+    """A retry that a person asked for: the turn it began, and the attempts before it. Delays are counted from there."""
+
+    turn: int
+    attempts: int
+
+
 class Delivery(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One target of a message: where it is, when it is next due, what was tried."""
 
@@ -67,10 +75,25 @@ class Delivery(Struct, frozen=True, kw_only=True, omit_defaults=True):
     late_ms: int | None = None
     last_response: Response | None = None
     reason: str = ""
+    discarded: bool = False
+    by_hand: ByHand | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether a person may still act: given up or in doubt, and not discarded."""
+        return self.state in HELD_WHOLE and not self.discarded
+
+    @property
+    def attempts_in_schedule(self) -> int:
+        """Attempts since the schedule of delays began, at first or by hand."""
+        return self.attempts - (self.by_hand.attempts if self.by_hand else 0)
 
 
 class Row(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="row"):
-    """A live message, whole; or the stub of a finished one, without body, headers and metadata."""
+    """A live message, whole; or the stub of a finished one, without body, headers and metadata.
+
+    `finished_at`: when it last came to its end; an erased one has no addresses and responses either.
+    """
 
     v: int = version()
     epoch: int
@@ -86,6 +109,8 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind
     updated_at: datetime
     forget_at: datetime | None = None
     stub: bool = False
+    finished_at: datetime | None = None
+    erased: bool = False
 
     @property
     def finished(self) -> bool:
@@ -134,3 +159,9 @@ def kept(answers: tuple[Remembered, ...], birth: int, progress: int) -> tuple[Re
 def stubbed(message: Content) -> Content:
     """What stays of a finished message."""
     return replace(message, body=NO_BODY, body_base64=None, headers={}, metadata={}, content_type=None)
+
+
+def erased_content(message: Content) -> Content:
+    """What stays of an erased message: when it was due, and what lists are filtered by."""
+    targets = tuple(replace(target, to="") for target in message.targets)
+    return replace(stubbed(message), to="", targets=targets, on_finished=None)

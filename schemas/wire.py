@@ -113,7 +113,10 @@ REMEDIES = (
     ("RFC3339", "write RFC 3339, as in 2026-11-23T08:00:00Z"),
     ("unknown field", "see the list of fields in the API reference, or take it out"),
     ("missing required field", "add it"),
-    ("Invalid value", "use one of the kinds create, edit, cancel, look"),
+    (
+        "Invalid value",
+        "use one of the kinds create, edit, cancel, look, send_now, erase, retry_dead, discard, mark_sent",
+    ),
     ("duration", "write an ISO 8601 duration, as in PT5S"),
     ("regex", "see the characters that are allowed in the API reference"),
     ("base64", "encode the bytes as standard base64"),

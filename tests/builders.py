@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from schemas.commands import Cancel, Create, Edit, Look
+from schemas.commands import Cancel, Create, Discard, Edit, Erase, Look, MarkSent, RetryDead, SendNow
 from schemas.decide import decide
 from schemas.decisions import Acked, Asked, Decision, Given, Mark, Policy, Seen, Wait
 from schemas.lifecycle import DeliveryState
@@ -56,6 +56,26 @@ def a_cancel(command_id: str = "cancel", id_: str = "m") -> Cancel:
 
 def a_look(command_id: str = "look", id_: str = "m") -> Look:
     return Look(command_id=command_id, id=id_)
+
+
+def a_send_now(command_id: str = "send_now", id_: str = "m") -> SendNow:
+    return SendNow(command_id=command_id, id=id_)
+
+
+def an_erase(command_id: str = "erase", id_: str = "m") -> Erase:
+    return Erase(command_id=command_id, id=id_)
+
+
+def a_retry(target: int | None = None, command_id: str = "retry", id_: str = "m") -> RetryDead:
+    return RetryDead(command_id=command_id, id=id_, target=target)
+
+
+def a_discard(target: int | None = None, command_id: str = "discard", id_: str = "m") -> Discard:
+    return Discard(command_id=command_id, id=id_, target=target)
+
+
+def a_mark_sent(target: int | None = None, command_id: str = "mark_sent", id_: str = "m") -> MarkSent:
+    return MarkSent(command_id=command_id, id=id_, target=target)
 
 
 def a_row(message: Message | None = None, *deliveries: dict[str, Any], **over: Any) -> Row:

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.lifecycle import (
+    HELD_WHOLE,
     LIVE,
     Delivered,
     DeliveryState,
@@ -14,8 +15,10 @@ from schemas.lifecycle import (
     MessageState,
     Moved,
     PutOff,
+    Resume,
     RetryAt,
     Stop,
+    Vouch,
     is_finished,
     message_state,
     transition,
@@ -23,6 +26,7 @@ from schemas.lifecycle import (
 
 S = DeliveryState
 MOVES = (Delivered(), RetryAt(7), GiveUp(), PutOff(7), Lapse(), Stop(), Doubt())
+BY_HAND = (Resume(7), Vouch())
 
 
 @pytest.mark.parametrize(
@@ -46,8 +50,14 @@ def test_where_a_move_takes_a_live_delivery(move, maybe_sent, attempts, expected
 
 
 @given(st.sampled_from(sorted(set(S) - LIVE)), st.sampled_from(MOVES), st.booleans(), st.integers(0, 9))
-def test_nothing_moves_a_finished_delivery(state, move, maybe_sent, attempts):
+def test_nothing_moves_a_finished_delivery_by_itself(state, move, maybe_sent, attempts):
     assert transition(state, move, maybe_sent=maybe_sent, attempts=attempts) is None
+
+
+@pytest.mark.parametrize("state", sorted(S))
+def test_a_person_moves_only_what_is_dead_or_unknown(state):
+    moved = [transition(state, move, maybe_sent=True, attempts=1) for move in BY_HAND]
+    assert moved == ([Moved(S.RETRYING, 7), Moved(S.DELIVERED)] if state in HELD_WHOLE else [None, None])
 
 
 @given(st.sampled_from(sorted(LIVE)), st.lists(st.tuples(st.sampled_from(MOVES), st.booleans())))

@@ -82,7 +82,7 @@ def test_commands_come_one_by_one_or_packed():
         (b"7", "", "Expected `object`", "correct"),
         (json.dumps(CREATE | {"v": 2}).encode(), "v", "is 2", "upgrade"),
         (json.dumps(CREATE | {"v": 2, "shape": "unheard of"}).encode(), "v", "is 2", "upgrade"),
-        (json.dumps(CREATE | {"kind": "erase"}).encode(), "kind", "Invalid value 'erase'", "create, edit, cancel"),
+        (json.dumps(CREATE | {"kind": "smite"}).encode(), "kind", "Invalid value 'smite'", "create, edit, cancel"),
         (json.dumps(CREATE | {"colour": 1}).encode(), "colour", "unknown field", "list of fields"),
         (b'{"kind":"cancel","id":"m"}', "command_id", "missing required field", "add it"),
         (b'{"kind":"cancel","command_id":"c"}', "id", "missing required field", "add it"),
