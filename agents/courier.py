@@ -15,6 +15,8 @@ from agents.courier_memory import MEMORY_MS, MemoryLoader, claim_record, epoch_r
 from agents.courier_watch import CourierWatch, Unwatched
 from agents.due_reader import DueReader
 from agents.duty import Duty
+from agents.flow_gates import FlowGates
+from agents.flows import Flows
 from agents.in_order import InOrder
 from agents.outcome_writer import Note, OutcomeWriter, started, started_now
 from agents.ports import Clock, Lease, Log, Memory
@@ -74,12 +76,16 @@ class CourierPartition(CourierGuards):
         on_broken: Callable[[Exception], None],
         watch: CourierWatch | None = None,
         pause: Callable[[], Awaitable[None]] | None = None,
+        flows: Flows | None = None,
+        partitions: int = 1,
     ) -> None:
         """`acks` gives the one AckWriter of this process for a timetable partition; `courier` names it for people."""
         self.partition, self.courier = partition, courier
         self.pool, self.channel = pool, pool.channel
         self.memory, self.acks, self.clock, self.lease = memory, acks, clock, lease
         self.state, self.ended, self.taken_over_end = "new", "", 0
+        self.flows = Flows() if flows is None else flows
+        self.gates = FlowGates(self.flows, self.channel.name, partitions, memory.paces)
         self._due, self._on_broken, self._watch = due, on_broken, watch or Unwatched()
         self._reader = DueReader(f"due.{self.channel.name}", partition, dead_letters)
         self._log = ClaimedLog(outcomes, is_claim)
@@ -116,6 +122,7 @@ class CourierPartition(CourierGuards):
         await loader.load(self._log.log, claim + 1, self.clock.now_ms())
         self.memory.claim = claim
         self.memory.apply((), claim + 1)
+        self.gates.begin(self.clock.now_ms())
         if self.state != "new":
             return
         self.state = "running"
@@ -243,6 +250,8 @@ class CourierPartition(CourierGuards):
                 self.in_flight[key] += (offset,)
             else:
                 job = Job(self, message, key, offset, known is not None or self.was_taken_over(offset))
+                if job.maybe and self.flows:
+                    self.gates.doubt(message.flow)
                 if self._begin(job, known, self.is_stale(message, forgotten)):
                     jobs.append(job)
         if jobs:
@@ -250,7 +259,7 @@ class CourierPartition(CourierGuards):
 
     def _begin(self, job: Job, known: OutcomeRecord | None, stale: bool) -> bool:  # noqa: FBT001 - of one caller
         """Whether a turn that is not recorded is to be sent."""
-        if job.maybe and not self.channel.honours_key:
+        if job.maybe and not self.honours_key(job.message):
             # each send of a former courier was noted before it began: without a note only what is forgotten is in doubt
             job.maybe = known is not None or stale
             if job.maybe:
@@ -282,7 +291,7 @@ class CourierPartition(CourierGuards):
         """The newer owner emits it afresh; that a former courier may have begun it must not be lost with it."""
         self._watch.void_dropped(self.channel.name)
         key = self.key_of(message)
-        doubt = self.channel.honours_key and self.was_taken_over(offset)
+        doubt = self.honours_key(message) and self.was_taken_over(offset)
         if not doubt or self.is_in_flight(key) or self.memory.get(key) is not None:
             self._finish({offset: 1})
             return
@@ -304,7 +313,19 @@ class CourierPartition(CourierGuards):
             if message.due_at - now <= EARLY_MAX:
                 return Hold.EARLY
             return Deferred(until=message.due_at, reason="by this courier's clock it is not due yet")
-        return None
+        return self.gates.admit(job, now, noted=not self.honours_key(message)) if self.flows else None
+
+    def honours_key(self, message: DueMessage) -> bool:
+        """Whether a repeat does its receiver no harm (rule 10)."""
+        default = self.channel.honours_key
+        return self.flows.honours_key(message.flow, self.channel.name, default) if self.flows else default
+
+    def spaced_ms(self, job: Job) -> int:
+        """How long a noted send has still to wait."""
+        if not job.gates:
+            return 0
+        now_us = self.clock.now_ms() * 1_000
+        return -(-(self.gates.spaced_us(job, now_us) - now_us) // 1_000)
 
     async def note(self, job: Job) -> bool:
         """Make durable that its send may begin; whether it still may."""
@@ -328,7 +349,7 @@ class CourierPartition(CourierGuards):
         if type(outcome) not in SENT:
             outcome = Unknown(reason=f"the channel answered {outcome!r}, which is no outcome: mend the channel")
         assert not isinstance(outcome, Delivered)
-        if isinstance(outcome, RetryLater) and outcome.maybe_sent and not self.channel.honours_key:
+        if isinstance(outcome, RetryLater) and outcome.maybe_sent and not self.honours_key(job.message):
             outcome = Unknown(reason=outcome.reason, response=outcome.response)
         return replace(outcome, maybe_sent=True) if job.maybe and not outcome.maybe_sent else outcome
 

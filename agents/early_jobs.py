@@ -1,9 +1,8 @@
-"""Jobs that came before their time by this machine's clock (G2): they wait here, not in a worker."""
+"""Jobs that came before their time by this machine's clock (G2), or shortly before their slot: they wait here, not in a worker."""
 
 import asyncio
 import heapq
 from collections.abc import Callable, Iterable
-from datetime import datetime
 
 from agents.ports import Clock
 from agents.send_job import Job
@@ -16,14 +15,14 @@ class EarlyJobs:
     def __init__(self, clock: Clock, due: Callable[[Iterable[Job]], None]) -> None:
         self._clock = clock
         self._due = due
-        self._waiting: list[tuple[datetime, int, Job]] = []
+        self._waiting: list[tuple[int, int, Job]] = []
         self._count = 0
         self._timer: asyncio.Task[None] | None = None
 
     def add(self, job: Job) -> None:
-        """Keep it until it is due."""
+        """Keep it until it is due, or until its slot."""
         self._count += 1
-        entry = (job.message.due_at, self._count, job)
+        entry = (max(job.at_ms, ms_of(job.message.due_at)), self._count, job)
         heapq.heappush(self._waiting, entry)
         if self._timer is None or self._waiting[0] is entry:
             self.cancel()
@@ -37,7 +36,7 @@ class EarlyJobs:
 
     async def _wait(self) -> None:
         while self._waiting:
-            left_ms = ms_of(self._waiting[0][0]) - self._clock.now_ms()
+            left_ms = self._waiting[0][0] - self._clock.now_ms()
             if left_ms > 0:
                 await self._clock.sleep_ms(left_ms)
             else:

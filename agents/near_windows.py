@@ -1,7 +1,7 @@
 """What is due soon, in memory: armed deliveries by due time, ready ones by priority, bounded by flow."""
 
 from collections.abc import Callable, Iterable, Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from msgspec import Struct
 
@@ -121,7 +121,7 @@ def due_body(row: Row, d: Delivery) -> bytes:
             id=row.id, key=delivery_key(row.id, d.target), target=d.target, birth=row.birth, turn=d.turn,
             revision=row.revision, attempt=d.attempts + 1, due_at=d.due_at, expires_at=m.expires_at, channel=d.channel,
             to=d.to, flow=d.flow, account=m.account, body=m.body, body_base64=m.body_base64,
-            content_type=m.content_type, headers=m.headers, maybe_sent=d.maybe_sent,
+            content_type=m.content_type, headers=m.headers, maybe_sent=d.maybe_sent, slot=d.slot,
         )
     )  # fmt: skip
 
@@ -168,6 +168,19 @@ class ReadyQueue:
             self._count(armed.flow, 1)
             taken.append(armed)
         return taken
+
+    def put_aside(self, held: Callable[[Armed], bool]) -> None:
+        """Drop those that wait and are held back from now on."""
+        for flow, waiting in [(None, self.heap), *self.aside.items()]:
+            kept = [entry for entry in waiting if not held(entry[5])]
+            if len(kept) < len(waiting):
+                heapify(kept)
+                if flow is None:
+                    self.heap = kept
+                elif kept:
+                    self.aside[flow] = kept
+                else:
+                    del self.aside[flow]
 
     def release(self, flow: str | None) -> None:
         """One of these is in flight no more."""

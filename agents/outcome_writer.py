@@ -134,6 +134,7 @@ class OutcomeWriter:
                 started_at=job.begun,
                 finished_at=job.ended,
                 result=job.outcome,
+                paced=tuple(gate.state() for gate in job.gates) if job.gates else (),
             )
             value = encode(record)
             size += len(value)

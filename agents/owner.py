@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from agents.flows import Flows
 from agents.inbox import Inbox, Item, Stray
 from agents.near_windows import NearWindows, Place
 from agents.ports import Change, Clock, Home, Lease, Mirror, OwnerWatch, Seat, Stored
@@ -59,6 +60,7 @@ class PartitionOwner:
         announce: Callable[[int], None],
         in_flight_max: int = 5_000,
         look_ahead_ms: int = 120_000,
+        flows: Flows | None = None,
     ) -> None:
         """`home`: the partition of a routing key; `place`: of a flow or id in `due.<channel>`.
 
@@ -70,7 +72,7 @@ class PartitionOwner:
         self.spout = Spout(
             partition=partition, due=seat.due, mirror=mirror, near=self.near, clock=clock, lease=lease,
             in_flight_max=in_flight_max, look_ahead_ms=look_ahead_ms, tell=self._lapsed, landed=self._landed,
-            watch=watch,
+            watch=watch, flows=flows,
         )  # fmt: skip
         self.windows = WindowTeller(partition, name, mirror, seat.windows, clock)
         self.inbox = Inbox()
@@ -255,6 +257,7 @@ class PartitionOwner:
             windows=self.spout.in_flight_by_window(),
             in_flight=self.spout.in_flight(),
             waiting=self.spout.waiting(),
+            paused={key: count for key, count in self.spout.paused.counts.items() if count},
             commands=len(self.inbox.commands),
         )
 

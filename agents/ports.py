@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from schemas.due import DueMessage
-from schemas.outcomes import Outcome, OutcomeRecord
+from schemas.outcomes import Outcome, OutcomeRecord, Paced
 from schemas.rows import Row
 from schemas.windows import Counts
 
@@ -141,6 +141,8 @@ class Memory(Protocol):
     claim: int
     epochs: dict[int, int]
     """The highest epoch passed, by timetable partition."""
+    paces: dict[str, Paced]
+    """What the newest outcome that has it says of a flow's rate."""
 
     def get(self, key: str) -> OutcomeRecord | None:
         """The recorded outcome of `outcome_key(key, birth, turn)`, or None."""

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from agents.gate import Gate
 from schemas.due import DueMessage
 from schemas.outcomes import Outcome
 from schemas.times import EPOCH
@@ -14,12 +15,15 @@ from schemas.times import EPOCH
 class Hold(Enum):
     """Why a job is not sent now, other than by an outcome."""
 
-    EARLY = "wait until it is due"
+    EARLY = "wait until it is due, or until its slot"
     GONE = "its partition has stopped: drop it, the next courier has it"
 
 
 class Job(Struct, gc=False):
-    """`maybe`: a former courier may have begun this turn. The rest is known once it is over."""
+    """`maybe`: a former courier may have begun this turn. `at_ms`: its slot, once it has one; `gates`: who gave it.
+
+    The rest is known once it is over.
+    """
 
     hands: "Hands"
     message: DueMessage
@@ -29,6 +33,8 @@ class Job(Struct, gc=False):
     outcome: Outcome | None = None
     begun: datetime | None = None
     ended: datetime = EPOCH
+    at_ms: int = -1
+    gates: tuple[Gate, ...] = ()
 
 
 class Hands(Protocol):
@@ -44,6 +50,14 @@ class Hands(Protocol):
 
     async def note(self, job: Job) -> bool:
         """Make durable that its send may begin (rule 10); False when the partition has gone."""
+        ...
+
+    def honours_key(self, message: DueMessage) -> bool:
+        """Whether a repeat does its receiver no harm (rule 10)."""
+        ...
+
+    def spaced_ms(self, job: Job) -> int:
+        """How long a send that is noted has still to wait for its turn."""
         ...
 
     def sending(self, change: int) -> None:

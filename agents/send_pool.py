@@ -10,9 +10,9 @@ from typing import Any
 import structlog
 
 from agents.early_jobs import EarlyJobs
+from agents.flows import Flows
 from agents.ports import Channel, Clock
 from agents.send_job import Hold, Job, endpoint
-from schemas.due import DueMessage
 from schemas.outcomes import Outcome, RetryLater, Unknown
 from schemas.times import EPOCH, at
 
@@ -30,9 +30,16 @@ class SendPool:
     """
 
     def __init__(
-        self, channel: Channel, clock: Clock, on_broken: Callable[[Exception], None], *, share: int | None = None
+        self,
+        channel: Channel,
+        clock: Clock,
+        on_broken: Callable[[Exception], None],
+        *,
+        share: int | None = None,
+        flows: Flows | None = None,
     ) -> None:
         self.channel = channel
+        self.flows = Flows() if flows is None else flows
         self.clock = clock
         self._on_broken = on_broken
         self._share = share or max(1, channel.concurrency // 4)
@@ -122,7 +129,7 @@ class SendPool:
 
     async def _work(self) -> None:
         jobs, loop, turn = self._jobs, asyncio.get_running_loop(), 0
-        step = self._send if self.channel.honours_key else self._send_noted
+        send = self._send if self.channel.honours_key else self._send_noted
         while True:
             while not jobs:
                 waiting: asyncio.Future[None] = loop.create_future()
@@ -132,7 +139,7 @@ class SendPool:
             if self._full and self.is_full(place := endpoint(job.message.to)):
                 self._parked[place].append(job)
                 continue
-            under_way = step(job)
+            under_way = send(job) if not self.flows else self._step(job)
             if under_way is not None:
                 self._more()
                 await under_way
@@ -143,6 +150,10 @@ class SendPool:
             if (turn := turn + 1) == TURN:
                 turn = 0
                 await self.clock.sleep_ms(0)
+
+    def _step(self, job: Job) -> Coroutine[Any, Any, None] | None:
+        """As its flow has it."""
+        return self._send(job) if job.hands.honours_key(job.message) else self._send_noted(job)
 
     def _may_send(self, job: Job, now: datetime) -> bool:
         held = job.hands.hold(job, now)
@@ -166,7 +177,7 @@ class SendPool:
             job.hands.tell(job, end.value, begun, self.now())
             return None
         except Exception as error:  # noqa: BLE001 - a channel may fail in any way
-            job.hands.tell(job, self._failed(job.message, error), begun, self.now())
+            job.hands.tell(job, self._failed(job, error), begun, self.now())
             return None
         return self._rest(job, sending, waiting, begun)
 
@@ -175,13 +186,13 @@ class SendPool:
         self._enter(place)
         job.hands.sending(1)
         try:
-            outcome = await self._bounded(job.message, go_on(sending, waiting))
+            outcome = await self._bounded(job, go_on(sending, waiting))
             job.hands.tell(job, outcome, begun, self.now())
         finally:
             job.hands.sending(-1)
             self._leave(place)
 
-    async def _bounded(self, message: DueMessage, rest: Coroutine[Any, Any, Outcome]) -> Outcome:
+    async def _bounded(self, job: Job, rest: Coroutine[Any, Any, Outcome]) -> Outcome:
         """The outcome of a send, within the channel's timeout; failures are outcomes too."""
         bound = asyncio.timeout(self.channel.timeout_ms / 1000)
         try:
@@ -189,15 +200,15 @@ class SendPool:
                 return await rest
         except TimeoutError as error:
             if not bound.expired():
-                return self._failed(message, error)
-            return self._unanswered(f"no answer within {self.channel.timeout_ms} ms")
+                return self._failed(job, error)
+            return self._unanswered(job, f"no answer within {self.channel.timeout_ms} ms")
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            return self._failed(message, error)
+            return self._failed(job, error)
         except Exception as error:  # noqa: BLE001 - a channel may fail in any way
-            return self._failed(message, error)
+            return self._failed(job, error)
 
     async def _send_noted(self, job: Job) -> None:
         """On a channel that honours no key: what may begin is durable before it does (rule 10)."""
@@ -209,19 +220,23 @@ class SendPool:
         job.hands.sending(1)
         try:
             if await job.hands.note(job):
+                if (wait_ms := job.hands.spaced_ms(job)) > 0:
+                    await self.clock.sleep_ms(wait_ms)
                 begun = self.now()
-                outcome = await self._bounded(job.message, self.channel.send(job.message))
+                outcome = await self._bounded(job, self.channel.send(job.message))
                 job.hands.tell(job, outcome, begun, self.now())
         finally:
             job.hands.sending(-1)
             self._leave(place)
 
-    def _failed(self, message: DueMessage, error: BaseException) -> Outcome:
+    def _failed(self, job: Job, error: BaseException) -> Outcome:
+        message = job.message
         log.error("channel_raised", channel=self.channel.name, key=message.key, turn=message.turn, exc_info=error)
-        return self._unanswered(f"{type(error).__name__}: {error}")
+        return self._unanswered(job, f"{type(error).__name__}: {error}")
 
-    def _unanswered(self, reason: str) -> Outcome:
-        return RetryLater(reason=reason, maybe_sent=True) if self.channel.honours_key else Unknown(reason=reason)
+    def _unanswered(self, job: Job, reason: str) -> Outcome:
+        honoured = job.hands.honours_key(job.message)
+        return RetryLater(reason=reason, maybe_sent=True) if honoured else Unknown(reason=reason)
 
 
 @coroutine

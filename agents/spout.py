@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 from msgspec import Struct
 
+from agents.flows import Flows
 from agents.near_windows import Armed, NearWindows, ReadyQueue, due_body, prefixed
+from agents.paused import Paused
 from agents.ports import Clock, Due, Lease, Log, Mirror, OwnerWatch, Record
 from schemas.decisions import Lapsed, Mark
 from schemas.lifecycle import LIVE
@@ -53,6 +55,7 @@ class Spout:
         tell: Callable[[Lapsed], None],
         landed: Callable[[str], None],
         watch: OwnerWatch,
+        flows: Flows | None = None,
     ) -> None:
         """`tell`: of deliveries found expired; `landed`: of ids whose emission is now in Kafka."""
         self.partition, self.due, self.mirror, self.near = partition, due, mirror, near
@@ -60,6 +63,9 @@ class Spout:
         self.tell, self.landed, self.watch = tell, landed, watch
         self.queues = {c: ReadyQueue(in_flight_max, max(1, in_flight_max // 10)) for c in due}
         self.emissions: dict[tuple[str, int], Emission] = {}
+        self.flows = Flows() if flows is None else flows
+        self.paused = Paused(self.flows)
+        self._unheard = self.flows.on_change(self._flow_changed)
         self.held: set[str] = set()
         self.set_aside: list[Armed] = []
         self.bell = asyncio.Event()
@@ -113,6 +119,7 @@ class Spout:
         """The partition goes: emit no more, leave what is under way."""
         if not self.fault.done():
             self.fault.set_result(None)
+        self._unheard()
         self.bell.set()
         for writer in self.writers.values():
             writer.cancel()
@@ -131,6 +138,9 @@ class Spout:
         """Load a slice of the next windows; True when there is more."""
         until = self.clock.now_ms() + self.look_ahead_ms
         near = self.near
+        if self.paused.resumed:
+            self._arm_resumed()
+            return True
         if near.full() or near.horizon.due_ms > until - self.look_ahead_ms // 8:
             return False
         found = self.mirror.due_from(near.horizon, until, SLICE)
@@ -144,10 +154,14 @@ class Spout:
     def emit(self) -> bool:
         """Move what is due to the ready queues and from there to the writers; True when there is more to do at once."""
         now = self.clock.now_ms()
+        for lapsed in self.paused.lapsed(now):
+            self.tell(lapsed)
         moved = 0
         for armed in self.near.due(now, SLICE):
             moved += 1
             queue = self.queues.get(armed.channel)
+            if self.flows.paused and self.is_held_back(armed):
+                continue
             if queue is None:  # accepted where the channel was installed: it waits for a process that has it
                 self.watch.without_channel(armed.channel)
             else:
@@ -172,9 +186,46 @@ class Spout:
         elif armed.expires_ms is not None and armed.expires_ms <= now:
             queue.release(armed.flow)
             self.tell(Lapsed(*key))
+        elif self.flows.paused and self.is_held_back(armed):
+            queue.release(armed.flow)
         else:
             self._mark(key, channel, armed, now)
             self._send(channel, armed)
+
+    def is_held_back(self, armed: Armed) -> bool:
+        """Whether its flow or channel is paused; then it is.
+
+        Not where a former owner may have emitted it: a courier then says that it is paused, and it can be edited again.
+        """
+        key = self.paused.key_of(armed)
+        if key is None:
+            return False
+        if armed.due_ms <= self.horizon_ms:
+            row = self.mirror.get(armed.id)
+            if row is not None and self.perhaps_emitted(row.deliveries[armed.target]):
+                return False
+        self.near.disarm(armed.id, armed.target)
+        self.paused.hold(armed, key)
+        return True
+
+    def _flow_changed(self, key: str) -> None:
+        if key in self.flows.paused:
+            for queue in self.queues.values():
+                queue.put_aside(self._is_live_and_held_back)
+        elif self.paused.changed(key):
+            self.bell.set()
+
+    def _is_live_and_held_back(self, armed: Armed) -> bool:
+        delivery = (armed.id, armed.target)
+        return self.near.armed.get(delivery) is armed and delivery not in self.emissions and self.is_held_back(armed)
+
+    def _arm_resumed(self) -> None:
+        """A slice of what was held back, as it now stands."""
+        for _ in range(min(SLICE, len(self.paused.resumed))):
+            message_id, target = self.paused.resumed.popleft()
+            row = self.mirror.get(message_id)
+            if row is not None and (message_id, target) not in self.near.armed and row.deliveries[target].state in LIVE:
+                self.near.arm_one(row, target)
 
     def _emitted(self, key: tuple[str, int], armed: Armed) -> bool:
         emission = self.emissions.get(key)
@@ -247,6 +298,8 @@ class Spout:
 
     def settle(self, row: Row) -> None:
         """A row was written: drop the marks of turns that are over."""
+        if self.paused.counts:
+            self.paused.forget(row)
         for d in row.deliveries:
             emission = self.emissions.get((row.id, d.target))
             if emission is not None and (d.turn != emission.turn or d.state not in LIVE):

@@ -22,11 +22,15 @@ OWNER_TICKS = 5
 
 
 class Working(Struct, frozen=True, kw_only=True):
-    """What an owner has under way: emitted and not acked by window and by channel, due without a place, commands."""
+    """What an owner has under way: emitted and not acked by window and by channel, due without a place, commands.
+
+    `paused`: due and held back, by the flow or `channel:<name>` that is paused.
+    """
 
     windows: Mapping[int, int] = {}
     in_flight: Mapping[str, int] = {}
     waiting: Mapping[str, int] = {}
+    paused: Mapping[str, int] = {}
     commands: int = 0
 
 
@@ -107,6 +111,7 @@ class WindowTeller:
             pending=pending_by_horizon(self.mirror.counts, now),
             in_flight=dict(working.in_flight),
             waiting=dict(working.waiting),
+            paused=dict(working.paused),
             commands=working.commands,
             told=dict(self.told),
         )

@@ -121,6 +121,7 @@ def _attempted(d: Delivery, ack: Ack) -> Delivery:
         last_attempt_at=ack.started_at if tried else d.last_attempt_at,
         last_response=result.response if tried else d.last_response,
         reason=getattr(result, "reason", ""),
+        slot=result.slot if isinstance(result, Deferred) else "",
     )
 
 

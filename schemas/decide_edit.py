@@ -57,6 +57,8 @@ def edited(seen: Seen, asked: Asked, command: Edit, now_ms: int, policy: Policy)
             turn=d.turn + 1,
             turn_epoch=seen.epoch,
             due_at=message.due_at if moved else d.due_at,
+            slot="" if moved else d.slot,
+            reason="" if moved else d.reason,
             to=d.to if message.targets else message.to,
         )
         for d in row.deliveries

@@ -5,6 +5,7 @@ from datetime import datetime
 from msgspec import Raw, Struct
 
 from schemas.message import NO_BODY
+from schemas.outcomes import SlotOf
 from schemas.versions import version
 
 
@@ -29,6 +30,7 @@ class DueBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
     content_type: str | None = None
     headers: dict[str, str] = {}
     maybe_sent: bool = False
+    slot: SlotOf = ""
 
 
 class DueMessage(DueBody, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="due"):

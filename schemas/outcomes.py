@@ -1,10 +1,14 @@
 """What a courier answers for one due message: a closed union, kept in `outcomes.<channel>` and sent as an ack."""
 
 from datetime import datetime
+from typing import Literal
 
 from msgspec import Struct
 
 from schemas.versions import version
+
+SlotOf = Literal["", "flow", "channel", "breaker"]
+"""Who gave a deferred message the slot at which it comes back; empty: nobody, it only waits."""
 
 
 class Response(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -42,6 +46,7 @@ class Deferred(_Outcome, frozen=True, kw_only=True, tag="deferred"):
     """Not tried: its slot is at `until`."""
 
     until: datetime
+    slot: SlotOf = ""
     reason: str = ""
     maybe_sent: bool = False
 
@@ -68,6 +73,14 @@ class Unknown(_Outcome, frozen=True, kw_only=True, tag="unknown"):
 Outcome = Delivered | RetryLater | Rejected | Deferred | Expired | Stale | Unknown
 
 
+class Paced(Struct, frozen=True):
+    """What a flow (or `channel:<name>`) has used of its rate: GCRA's state of slots given, and of sends begun."""
+
+    flow: str
+    given_us: int
+    sent_us: int
+
+
 class OutcomeRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="outcome"):
     """A courier's memory of one turn; void when a newer claim than `claim` stands before it."""
 
@@ -80,6 +93,7 @@ class OutcomeRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     started_at: datetime | None = None
     finished_at: datetime
     result: Outcome
+    paced: tuple[Paced, ...] = ()
 
 
 class CourierClaim(Struct, frozen=True, kw_only=True, tag_field="kind", tag="claim"):

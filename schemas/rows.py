@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from schemas.lifecycle import HELD_WHOLE, DeliveryState, MessageState, is_finished, message_state
 from schemas.message import NO_BODY, Content
-from schemas.outcomes import Response
+from schemas.outcomes import Response, SlotOf
 from schemas.versions import version
 
 ANSWERS_KEPT = 8
@@ -75,6 +75,7 @@ class Delivery(Struct, frozen=True, kw_only=True, omit_defaults=True):
     late_ms: int | None = None
     last_response: Response | None = None
     reason: str = ""
+    slot: SlotOf = ""
     discarded: bool = False
     by_hand: ByHand | None = None
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from schemas.flow_limits import FlowLimits
 from schemas.versions import version
 
 Scope = Literal["read", "write", "admin"]
@@ -35,14 +36,30 @@ class ApiKey(_Setting, frozen=True, kw_only=True, tag="api_key"):
         return self.expires_at is not None and self.expires_at <= now
 
 
-Setting = ApiKey
+class Flow(_Setting, frozen=True, kw_only=True, tag="flow"):
+    """The limits of the flow `key`, or of a whole channel, `channel:<name>`."""
+
+    limits: FlowLimits
+    set_at: datetime
 
 
-def kind_of(record: type[Setting]) -> str:
+class StoppedEndpoint(_Setting, frozen=True, kw_only=True, tag="endpoint"):
+    """A URL that said 410 Gone: nothing is sent there until `until`, or until its flow is set again."""
+
+    url: Annotated[str, Meta(description="without its query")]
+    flow: str | None = None
+    at: datetime
+    until: datetime
+
+
+Setting = ApiKey | Flow | StoppedEndpoint
+
+
+def kind_of(record: type[Struct]) -> str:
     """The kind of a record, as it is written."""
     return str(record.__struct_config__.tag)
 
 
-def setting_key(record: type[Setting], key: str) -> str:
+def setting_key(record: type[Struct], key: str) -> str:
     """The key in the topic: `kind/key`."""
     return f"{kind_of(record)}/{key}"

@@ -43,6 +43,7 @@ class OwnerRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
     """Who owns a partition and how it is, under the key `<partition>/owner`; told anew every few seconds at least.
 
     `pending`: live deliveries by how far off their minute is. `waiting`: due, by channel, with no place in flight free.
+    `paused`: due and held back, by the flow or `channel:<name>` that is paused.
     `told`: events of each kind since this owner began, as `<kind>/<channel>`.
     """
 
@@ -56,6 +57,7 @@ class OwnerRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
     pending: dict[str, int] = {}
     in_flight: dict[str, int] = {}
     waiting: dict[str, int] = {}
+    paused: dict[str, int] = {}
     commands: int = 0
     told: dict[str, int] = {}
 

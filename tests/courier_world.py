@@ -7,10 +7,13 @@ from fakes import NOW_MS, FakeChannel, FakeClock, FakeLog, FakeMemory, settle
 
 from agents.ack_writer import AckWriter
 from agents.courier import CourierPartition
+from agents.flows import Flows
 from agents.ports import Record
 from agents.send_pool import SendPool
 from schemas.due import DueMessage, Fence
+from schemas.flow_limits import FlowLimits
 from schemas.outcomes import Ack, OutcomeRecord, outcome_key
+from schemas.settings_records import Flow
 from schemas.times import at
 from schemas.wire import encode, read_acks, read_outcome
 
@@ -56,6 +59,7 @@ class World:
         **channel: Any,
     ) -> None:
         self.clock = FakeClock()
+        self.flows = Flows()
         self.channel = FakeChannel(**channel)
         self.due, self.outcomes, self.acks, self.dead = (FakeLog(self.clock) for _ in range(4))
         self.broken: list[Exception] = []
@@ -63,13 +67,17 @@ class World:
         self.has_lease = True
         self._courier, self._ack_writer = courier, ack_writer
 
+    def set(self, key: str, **limits: Any) -> None:
+        """The limits of a flow."""
+        self.flows.put(key, Flow(key=key, limits=FlowLimits(**limits), set_at=at(self.clock.ms)))
+
     def courier(self, memory: FakeMemory | None = None, pool: SendPool | None = None) -> CourierPartition:
         """A new courier, not recovered; what it is fed goes through `feed`."""
         writer = self._ack_writer(self.acks, self.broken.append)
         return self._courier(
             partition=0,
             courier="test",
-            pool=pool or SendPool(self.channel, self.clock, self.broken.append),
+            pool=pool or SendPool(self.channel, self.clock, self.broken.append, flows=self.flows),
             due=self.due,
             outcomes=self.outcomes,
             dead_letters=self.dead,
@@ -78,6 +86,8 @@ class World:
             clock=self.clock,
             lease=lambda: self.has_lease,
             on_broken=self.broken.append,
+            flows=self.flows,
+            partitions=4,
         )
 
     async def recovered(self, memory: FakeMemory | None = None) -> CourierPartition:

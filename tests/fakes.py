@@ -7,7 +7,7 @@ from typing import Any
 
 from agents.ports import LogBrokenError, Record, Stored
 from schemas.due import DueMessage
-from schemas.outcomes import Delivered, Outcome, OutcomeRecord
+from schemas.outcomes import Delivered, Outcome, OutcomeRecord, Paced
 from schemas.times import ms_of
 
 NOW_MS = 1_790_000_000_000
@@ -110,6 +110,7 @@ class FakeMemory:
         self.claim = -1
         self.epochs: dict[int, int] = {}
         self.outcomes: dict[str, OutcomeRecord] = {}
+        self.paces: dict[str, Paced] = {}
 
     def get(self, key: str) -> OutcomeRecord | None:
         return self.outcomes.get(key)
@@ -120,6 +121,7 @@ class FakeMemory:
     def apply(self, outcomes: Iterable[tuple[str, OutcomeRecord, bytes]], applied: int) -> None:
         for key, record, _ in outcomes:
             self.outcomes[key] = record
+            self.paces |= {paced.flow: paced for paced in record.paced}
         self.applied = applied
 
     def forget(self, before_ms: int) -> int:

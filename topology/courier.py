@@ -13,11 +13,13 @@ from agents.ack_writer import AckWriter
 from agents.channels import made_channels
 from agents.courier import CourierPartition
 from agents.deliver import make_deliver
+from agents.flows import Flows
 from agents.send_pool import SendPool
 from topology.app import ClepsydraApp, leave, make_app, raw_topic
 from topology.channel_settings import channel_settings
 from topology.clock import SystemClock
 from topology.disk import Slot, slot_directory
+from topology.followed_flows import FollowedFlows
 from topology.memory import RocksMemory, open_memory
 from topology.producer import Kafka
 from topology.settings import Settings
@@ -46,6 +48,7 @@ class CourierGrants:
     identity: ClusterIdentity
     slot: Slot
     pools: dict[str, SendPool]
+    followed: FollowedFlows
 
     def __init__(
         self, settings: Settings, app: ClepsydraApp, channels: Sequence[str], registry: CollectorRegistry
@@ -54,6 +57,7 @@ class CourierGrants:
         self.settings, self.app = settings, app
         self.names = TopicNames(settings.prefix)
         self.clock = SystemClock()
+        self.flows = Flows()
         self.watch = CourierMetrics(registry)
         made = made_channels(channel_settings(settings), self.clock)
         self.channels = {name: made[name] for name in channels}
@@ -65,9 +69,13 @@ class CourierGrants:
         """Connect; open the channels. Raises KafkaError, TopicsError, DirectoryBusyError."""
         self.kafka, self.identity = await connect(self.settings, "clepsydra-courier")
         self.slot = slot_directory(self.settings.data, "courier", self.settings.instance)
+        self.followed = FollowedFlows(self.flows, self.kafka, self.names.settings, leave)
+        await self.followed.start()
         for channel in self.channels.values():
             await channel.start()
-        self.pools = {name: SendPool(channel, self.clock, leave) for name, channel in self.channels.items()}
+        self.pools = {
+            name: SendPool(channel, self.clock, leave, flows=self.flows) for name, channel in self.channels.items()
+        }
         self.looking = asyncio.create_task(self.look())
 
     async def revoke(self) -> None:
@@ -104,6 +112,7 @@ class CourierGrants:
         for name, channel in self.channels.items():
             await self.pools[name].stop()
             await channel.stop()
+        await self.followed.stop()
         await self.kafka.stop()
         self.slot.release()
 
@@ -136,6 +145,8 @@ class CourierGrants:
             on_broken=leave,
             watch=self.watch,
             pause=self.pause,
+            flows=self.flows,
+            partitions=self.settings.due_partitions,
         )
         return courier, memory
 

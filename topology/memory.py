@@ -7,12 +7,12 @@ from struct import Struct as Packed
 import msgspec
 from rocksdict import Rdict, ReadOptions, WriteBatch
 
-from schemas.outcomes import OutcomeRecord
+from schemas.outcomes import OutcomeRecord, Paced
 from schemas.times import ms_of
 from schemas.wire import read_outcome
 from topology.disk import DiskError, broken, close_database, open_database, wipe_directory
 
-FINISHED, META, OUTCOME = b"f", b"m", b"o"
+FINISHED, META, OUTCOME, PACED = b"f", b"m", b"o", b"p"
 FORMAT = 1
 FORGET_SLICE = 5_000
 
@@ -32,6 +32,7 @@ class Meta(msgspec.Struct, omit_defaults=True):
 
 _encode_meta = msgspec.json.Encoder().encode
 _decode_meta = msgspec.json.Decoder(Meta).decode
+_decode_paced = msgspec.json.Decoder(Paced).decode
 
 
 class RocksMemory:
@@ -46,6 +47,7 @@ class RocksMemory:
         self.claim = meta.claim
         self.epochs: dict[int, int] = dict(meta.epochs)
         self._floor = FINISHED
+        self.paces: dict[str, Paced] = self._stored_paces()
 
     def get(self, key: str) -> OutcomeRecord | None:
         """The recorded outcome of `outcome_key(key, birth, turn)`, or None."""
@@ -72,6 +74,9 @@ class RocksMemory:
             batch[OUTCOME + encoded] = value
             finished = FINISHED + _ms.pack(ms_of(record.finished_at)) + encoded
             batch[finished] = b""
+            for paced in record.paced:
+                self.paces[paced.flow] = paced
+                batch[PACED + paced.flow.encode()] = _encode_meta(paced)
             self._floor = min(self._floor, finished)
         self.applied = applied
         batch[META] = _encode_meta(
@@ -86,7 +91,21 @@ class RocksMemory:
         while keys := self._finished(end):
             dropped += self._forget_slice(keys, before_ms)
         self._floor = max(self._floor, end)
+        self._forget_paces(before_ms * 1_000)
         return dropped
+
+    def _stored_paces(self) -> dict[str, Paced]:
+        found = ReadOptions()
+        found.set_iterate_upper_bound(_after(PACED))
+        stored = [_decode_paced(value) for value in self._db.values(from_key=PACED, read_opt=found)]
+        return {paced.flow: paced for paced in stored}
+
+    def _forget_paces(self, before_us: int) -> None:
+        """A rate that was last used so long ago, burst and all, is as if it had never been used."""
+        batch = WriteBatch(raw_mode=True)
+        for flow in [p.flow for p in self.paces.values() if max(p.given_us, p.sent_us) < before_us]:
+            del self.paces[flow], batch[PACED + flow.encode()]
+        self._write(batch)
 
     def _forget_slice(self, keys: list[bytes], before_ms: int) -> int:
         batch = WriteBatch(raw_mode=True)
@@ -129,6 +148,10 @@ class RocksMemory:
         except Exception as error:
             raise broken(self._path, error) from error
         return found
+
+
+def _after(prefix: bytes) -> bytes:
+    return prefix[:-1] + bytes([prefix[-1] + 1])
 
 
 def _outcome(value: bytes) -> OutcomeRecord:

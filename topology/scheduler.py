@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 
 from agents.channels import retry_delays
 from agents.emit_due import make_emit_due
+from agents.flows import Flows
 from agents.keep_timetable import Early, make_apply_acks, make_keep_timetable
 from agents.owner import PartitionOwner
 from agents.ports import Seat
@@ -19,6 +20,7 @@ from topology.app import ClepsydraApp, leave, make_app, raw_topic
 from topology.channel_settings import channel_settings
 from topology.clock import SystemClock
 from topology.disk import Slot, slot_directory
+from topology.followed_flows import FollowedFlows
 from topology.keeping import Keeping
 from topology.mirror import open_mirror
 from topology.partitions import partition_of
@@ -63,6 +65,7 @@ class SchedulerGrants:
     kafka: Kafka
     identity: ClusterIdentity
     slot: Slot
+    followed: FollowedFlows
 
     def __init__(self, settings: Settings, app: ClepsydraApp, registry: CollectorRegistry) -> None:
         """Nothing is opened before `start`."""
@@ -81,6 +84,8 @@ class SchedulerGrants:
         """Connect; take a directory for the mirrors. Raises KafkaError, TopicsError, DirectoryBusyError."""
         self.kafka, self.identity = await connect(self.settings, "clepsydra-scheduler")
         self.slot = slot_directory(self.settings.data, "scheduler", self.settings.instance)
+        self.followed = FollowedFlows(Flows(), self.kafka, self.names.settings, leave)
+        await self.followed.start()
 
     async def revoke(self) -> None:
         """Let all partitions go."""
@@ -108,6 +113,7 @@ class SchedulerGrants:
 
     async def stop(self) -> None:
         """Disconnect."""
+        await self.followed.stop()
         await self.kafka.stop()
         self.slot.release()
 
@@ -145,6 +151,7 @@ class SchedulerGrants:
             announce=self.announce,
             in_flight_max=settings.max_in_flight,
             look_ahead_ms=settings.look_ahead // MS,
+            flows=self.followed.flows,
         )
         self.early.bring(partition, owner)
         return OwnerSeat(owner)

@@ -41,7 +41,7 @@ class SettingsTable:
         self._records: dict[str, Setting] = {}
         self._position = 0
         self._moved = asyncio.Event()
-        self._listeners: list[tuple[type[Setting], OnChange]] = []
+        self._listeners: list[tuple[type[Any], OnChange]] = []
         self._client: AIOKafkaClient | None = None
         self._following: asyncio.Task[None] | None = None
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from agents.ports import Change, Due
 from schemas.lifecycle import LIVE
-from schemas.outcomes import OutcomeRecord
+from schemas.outcomes import OutcomeRecord, Paced
 from schemas.rows import Row
 from schemas.times import ms_of
 from schemas.windows import NOTHING, Counts, added, count_changes
@@ -71,6 +71,7 @@ class SimMemory:
     def __init__(self) -> None:
         self.applied, self.claim = 0, -1
         self.epochs: dict[int, int] = {}
+        self.paces: dict[str, Paced] = {}
         self.table: dict[str, OutcomeRecord] = {}
 
     def get(self, key: str) -> OutcomeRecord | None:
@@ -80,7 +81,9 @@ class SimMemory:
         return [self.table.get(k) for k in keys]
 
     def apply(self, outcomes: Iterable[tuple[str, OutcomeRecord, bytes]], applied: int) -> None:
-        self.table.update((key, record) for key, record, _ in outcomes)
+        for key, record, _ in outcomes:
+            self.table[key] = record
+            self.paces |= {paced.flow: paced for paced in record.paced}
         self.applied = applied
 
     def forget(self, before_ms: int) -> int:

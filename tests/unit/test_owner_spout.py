@@ -1,18 +1,22 @@
 """The spout without Kafka: what it marks, holds, releases and emits again."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from builders import BIRTH, EPOCH, NOON, a_cancel, a_message, a_row, an_ack, an_edit, asked, decided, replaced, seen
 from fakes import FakeClock, FakeLog, settle
 from sim_stores import SimMirror
 
+from agents.flows import Flows
 from agents.near_windows import NearWindows
 from agents.ports import Change
 from agents.spout import REEMIT_MS, Spout
 from schemas.decisions import Lapsed, Mark
+from schemas.flow_limits import FlowLimits
 from schemas.lifecycle import DeliveryState
 from schemas.rows import Row
+from schemas.settings_records import Flow
 from schemas.times import at
 from schemas.wire import encode, read_due
 
@@ -37,10 +41,11 @@ class World:
         self.lapsed: list[Lapsed] = []
         self.landed: list[str] = []
         self.near = NearWindows(lambda *_: 0)
+        self.flows = Flows()
         self.spout = Spout(
             partition=1, due={"log": [self.log]}, mirror=self.mirror, near=self.near, clock=self.clock,
             lease=lambda: True, in_flight_max=in_flight_max, look_ahead_ms=120_000, tell=self.lapsed.append,
-            landed=self.landed.append, watch=self.watch,
+            landed=self.landed.append, watch=self.watch, flows=self.flows,
         )  # fmt: skip
         self.spout.begin(EPOCH, NOON - 60_000)
         while self.spout.arm():
@@ -219,3 +224,70 @@ async def test_windows_are_armed_up_to_the_look_ahead_and_no_further(world: Worl
     await world.clock.advance(60_000)
     assert not world.spout.arm()
     assert armed() == ["m1", "m2", "m3"]
+
+
+def limits(**given: Any) -> Flow:
+    return Flow(key="acme", limits=FlowLimits(**given), set_at=at(NOON))
+
+
+async def test_what_is_due_of_a_paused_flow_is_held_back_and_counted_until_it_is_resumed(world: World):
+    world.flows.put("acme", limits(paused=True))
+    row = world.write(a_row(a_message(flow="acme")))
+    world.write(a_row(a_message("other")))
+    world.write(a_row(a_message("later", flow="acme", due_at=at(NOON + 1))))
+    assert [id_ for id_, _ in await world.emit()] == ["other"]
+    assert (dict(world.spout.paused.counts), world.mark(row), len(world.near.armed)) == ({"acme": 1}, Mark.FREE, 2)
+    world.flows.put("acme", None)
+    assert world.spout.bell.is_set()
+    world.spout.arm()
+    assert [id_ for id_, _ in await world.emit()] == ["other", "m"]
+    assert world.spout.paused.counts["acme"] == 0
+
+
+async def test_a_flow_that_is_paused_while_its_messages_wait_for_places_emits_no_more(world: World):
+    world = World(in_flight_max=1)
+    for n in range(3):
+        world.write(a_row(a_message(f"m{n}", flow="acme")))
+    assert await world.emit() == [("m0", 1)]
+    world.flows.put("acme", limits(paused=True))
+    world.spout.came_back(an_ack(id="m0").ack)
+    assert await world.emit() == [("m0", 1)]
+    assert world.spout.paused.counts["acme"] == 2
+
+
+async def test_a_paused_message_may_be_edited_and_cancelled_and_counts_stay_exact(world: World):
+    world.flows.put("acme", limits(paused=True))
+    first, second = (world.write(a_row(a_message(id_, flow="acme"))) for id_ in "ab")
+    await world.emit()
+    world.write(replaced(first, deliveries=(replaced(first.deliveries[0], turn=2, due_at=at(NOON + 60_000)),)))
+    world.write(replaced(second, deliveries=(replaced(second.deliveries[0], state=DeliveryState.CANCELLED),)))
+    await world.emit()
+    assert world.spout.paused.counts["acme"] == 0
+    world.clock.ms = NOON + 60_000
+    assert await world.emit() == []
+    assert world.spout.paused.counts["acme"] == 1
+
+
+async def test_a_paused_message_expires_in_time(world: World):
+    world.flows.put("acme", limits(paused=True))
+    world.write(a_row(a_message(flow="acme", expires_at=at(NOON + 5_000))))
+    await world.emit()
+    assert world.lapsed == []
+    world.clock.ms = NOON + 5_000
+    await world.emit()
+    assert world.lapsed == [Lapsed("m", 0)]
+
+
+async def test_a_whole_channel_can_be_paused(world: World):
+    world.flows.put("channel:log", limits(paused=True))
+    world.write(a_row())
+    assert await world.emit() == []
+    assert world.spout.paused.counts["channel:log"] == 1
+
+
+async def test_what_a_former_owner_may_have_emitted_goes_to_the_couriers_though_paused_so_that_it_can_be_edited(
+    world: World,
+):
+    world.flows.put("acme", limits(paused=True))
+    world.write(a_row(a_message(flow="acme"), {"turn_epoch": EPOCH - 1, "due_at": at(NOON - 60_000)}))
+    assert await world.emit() == [("m", 1)]

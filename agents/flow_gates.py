@@ -1,0 +1,119 @@
+"""Limits applied in one due partition: a message goes at once, or at its exact slot (section 6)."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from agents.flows import Flows
+from agents.gate import Gate
+from agents.send_job import Hold, Job
+from schemas.due import DueMessage
+from schemas.flow_limits import CHANNEL_MARK, FlowLimits, Pace
+from schemas.outcomes import Deferred, Outcome, Paced, SlotOf
+from schemas.times import at, ms_of
+
+HOLD_US = 500_000
+"""A slot so near is waited for in hand: to go back to the timetable and come again takes almost as long."""
+PAUSE_MS = 1_000
+"""Until then its owner, too, has heard of the pause."""
+
+
+class FlowGates:
+    """The gates of one due partition. A flow is in one partition only; a channel's limits are shared out among all."""
+
+    def __init__(self, flows: Flows, channel: str, partitions: int, paces: Mapping[str, Paced]) -> None:
+        """`partitions`: of the due topic; `paces`: what former couriers wrote down."""
+        self._flows, self._channel, self._partitions, self._paces = flows, channel, partitions, paces
+        self._gates: dict[str, Gate] = {}
+        self._doubted_us = 0
+        self._doubted: set[str] = set()
+
+    def begin(self, now_ms: int) -> None:
+        """Former couriers may have sent up to now."""
+        self._doubted_us = now_ms * 1_000
+
+    def doubt(self, flow: str | None) -> None:
+        """A former courier may have begun a message of this flow, and nobody wrote it down."""
+        for key in ({flow} if flow else set()) | {CHANNEL_MARK + self._channel}:
+            if key not in self._doubted:
+                self._doubted.add(key)
+                if key in self._gates:
+                    self._gates[key].doubt(self._doubted_us)
+
+    def admit(self, job: Job, now: datetime, *, noted: bool) -> Outcome | Hold | None:
+        """What stands against sending it now: nothing, a wait of moments, or `Deferred` until its slot or a pause's end.
+
+        `noted`: it is counted as begun by `spaced_us`, when its send is written down.
+        """
+        message, now_us = job.message, ms_of(now) * 1_000
+        paused = self._flows.pause_of(message.flow, self._channel) if self._flows.paused else None
+        if paused is not None:
+            return Deferred(until=at(now_us // 1_000 + PAUSE_MS), reason=f"{paused} is paused")
+        if job.at_ms >= 0:
+            return None
+        found = self._of(message)
+        at_us = now_us
+        for gate, pace, of in found:
+            slot_us = self._slot(gate, pace, message, of, now_us)
+            if slot_us > now_us + HOLD_US:
+                job.gates = tuple(gate for gate, _, _ in found)
+                return _deferred(message, slot_us, of, gate.key, now)
+            at_us = max(at_us, slot_us)
+        job.gates = tuple(gate for gate, _, _ in found)
+        job.at_ms = -(-at_us // 1_000)
+        if noted:
+            return None
+        for gate, pace, _ in found:
+            gate.begin(pace, at_us)
+        return Hold.EARLY if at_us > now_us else None
+
+    def spaced_us(self, job: Job, now_us: int) -> int:
+        """Count a noted send as begun; when it may begin."""
+        at_us = now_us
+        for gate in job.gates:
+            if gate.pace is not None:
+                at_us = max(at_us, gate.begin_at_us(gate.pace, now_us))
+        for gate in job.gates:
+            if gate.pace is not None:
+                gate.begin(gate.pace, at_us)
+        return at_us
+
+    def _slot(self, gate: Gate, pace: Pace, message: DueMessage, of: SlotOf, now_us: int) -> int:
+        """Its slot: the one it came back for, if that can be kept; else the next one."""
+        if message.slot in (of, "channel"):
+            at_us = gate.begin_at_us(pace, now_us)
+            if at_us <= now_us + HOLD_US:
+                return at_us
+        return gate.slot_us(pace, now_us)
+
+    def _of(self, message: DueMessage) -> list[tuple[Gate, Pace, SlotOf]]:
+        found: list[tuple[Gate, Pace, SlotOf]] = []
+        own, whole = self._flows.of(message.flow), self._flows.of_channel(self._channel)
+        if own is not None and message.flow is not None:
+            self._add(found, self._gate(message.flow, own, 1), "flow")
+        if whole is not None:
+            self._add(found, self._gate(CHANNEL_MARK + self._channel, whole, self._partitions), "channel")
+        return found
+
+    def _add(self, found: list[tuple[Gate, Pace, SlotOf]], gate: Gate, of: SlotOf) -> None:
+        if gate.pace is not None:
+            found.append((gate, gate.pace, of))
+
+    def _gate(self, key: str, limits: FlowLimits, share: int) -> Gate:
+        gate = self._gates.get(key)
+        if gate is None:
+            gate = self._gates[key] = Gate(key, share, self._paces.get(key))
+            gate.set(limits)
+            if key in self._doubted:
+                gate.doubt(self._doubted_us)
+        gate.set(limits)
+        return gate
+
+
+def _deferred(message: DueMessage, slot_us: int, of: SlotOf, key: str, now: datetime) -> Deferred:
+    """Back to the timetable until its slot, or until it expires, if that comes first."""
+    until = at(-(-slot_us // 1_000))
+    shown = f"{until:%H:%M:%S}.{until.microsecond // 1_000:03}"
+    day = "" if until.date() == now.date() else f"{until:%Y-%m-%d} "
+    if message.expires_at is not None and message.expires_at < until:
+        return Deferred(until=message.expires_at, reason=f"expires before its slot at {shown} ({day}UTC, {key})")
+    return Deferred(until=until, slot=of, reason=f"waiting for its slot at {shown} ({day}UTC, {key})")

@@ -1,0 +1,73 @@
+"""The flows that have limits, as they are set now: one for a process, kept by its settings, asked on the way of messages."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from schemas.flow_limits import CHANNEL_MARK, FlowLimits
+from schemas.settings_records import Flow, StoppedEndpoint
+
+
+class Flows:
+    """Empty, it is false: then nothing need be asked of it."""
+
+    def __init__(self) -> None:
+        """No limits."""
+        self.by_key: dict[str, FlowLimits] = {}
+        self.set_at: dict[str, datetime] = {}
+        self.paused: set[str] = set()
+        self.stopped: dict[str, StoppedEndpoint] = {}
+        self.report_gone: Callable[[StoppedEndpoint], None] = lambda _: None
+        """Makes a stopped endpoint known to all processes."""
+        self._listeners: list[Callable[[str], None]] = []
+
+    def __bool__(self) -> bool:
+        """Whether any flow has limits."""
+        return bool(self.by_key)
+
+    def on_change(self, tell: Callable[[str], None]) -> Callable[[], None]:
+        """`tell` hears of each key that is set anew or removed, until what is given back is called."""
+        self._listeners.append(tell)
+        return lambda: self._listeners.remove(tell)
+
+    def put(self, key: str, flow: Flow | None) -> None:
+        """A flow is set, or its limits are gone."""
+        self.paused.discard(key)
+        if flow is None:
+            self.by_key.pop(key, None)
+            self.set_at.pop(key, None)
+        else:
+            self.by_key[key] = flow.limits
+            self.set_at[key] = flow.set_at
+            if flow.limits.paused:
+                self.paused.add(key)
+        for tell in list(self._listeners):
+            tell(key)
+
+    def put_endpoint(self, key: str, stopped: StoppedEndpoint | None) -> None:
+        """A URL has said that it is gone, or this is forgotten."""
+        if stopped is None:
+            self.stopped.pop(key, None)
+        else:
+            self.stopped[key] = stopped
+
+    def of(self, flow: str | None) -> FlowLimits | None:
+        """The limits of a flow."""
+        return None if flow is None else self.by_key.get(flow)
+
+    def of_channel(self, channel: str) -> FlowLimits | None:
+        """The limits of a whole channel."""
+        return self.by_key.get(CHANNEL_MARK + channel)
+
+    def pause_of(self, flow: str | None, channel: str) -> str | None:
+        """The key whose pause holds a message back, or None."""
+        if flow is not None and flow in self.paused:
+            return flow
+        whole = CHANNEL_MARK + channel
+        return whole if whole in self.paused else None
+
+    def honours_key(self, flow: str | None, channel: str, default: bool) -> bool:  # noqa: FBT001 - the channel's own word
+        """Whether receivers of a flow drop repeats: its own word, else the channel's limits', else the channel's."""
+        for limits in (self.of(flow), self.of_channel(channel)):
+            if limits is not None and limits.honours_key is not None:
+                return limits.honours_key
+        return default
