@@ -1,0 +1,68 @@
+"""A preview: what a recurrence would give, asked before or after there is a schedule of it."""
+
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+from schemas.message import Input
+from schemas.recurrence import Occurrence, Recurrence, Timing, instant_of, nominal_text, occurrences
+from schemas.zones import Fold, Gap, zone
+
+PREVIEW_MAX = 1_000
+SECOND = timedelta(seconds=1)
+
+
+class Preview(Input, frozen=True, kw_only=True):
+    """The first `count` occurrences from `from` on."""
+
+    recurrence: Recurrence
+    timezone: Annotated[str, Meta(max_length=100, description="IANA, as Europe/Rome")] = "UTC"
+    gap: Gap = Gap.SHIFT_FORWARD
+    fold: Fold = Fold.FIRST
+    start: datetime | None = None
+    end: datetime | None = None
+    from_: Annotated[datetime, Meta(description="now, where it is left out")] | None = field(default=None, name="from")
+    count: Annotated[int, Meta(ge=1, le=PREVIEW_MAX)] = 10
+
+    def timing(self) -> Timing:
+        """Raises ValueError, naming the field."""
+        return Timing(
+            recurrence=self.recurrence,
+            timezone=self.timezone,
+            gap=self.gap,
+            fold=self.fold,
+            start=self.start,
+            end=self.end,
+        )
+
+
+class Previewed(Struct, frozen=True, kw_only=True):
+    """UTC instants; local times of the zone beside them. `ends`: there are no more."""
+
+    occurrences: list[str]
+    local: list[str]
+    ends: bool
+
+
+def local_text(timing: Timing, nominal: datetime) -> str:
+    """The instant as the clocks of the zone show it: `2026-11-24T03:00:00+01:00`."""
+    return nominal.astimezone(zone(timing.timezone)).isoformat()
+
+
+def previewed(timing: Timing, schedule_id: str, since: datetime, count: int) -> list[Occurrence]:
+    """At most `count` occurrences, `since` included."""
+    return list(islice(occurrences(timing, schedule_id, since - timedelta(microseconds=1)), count))
+
+
+def preview(asked: Preview, now: datetime) -> Previewed:
+    """Raises ValueError, naming the field."""
+    timing = asked.timing()
+    since = instant_of(timing, asked.from_) or now
+    found = previewed(timing, "", since, asked.count + 1)
+    return Previewed(
+        occurrences=[nominal_text(o.nominal) for o in found[: asked.count]],
+        local=[local_text(timing, o.nominal) for o in found[: asked.count]],
+        ends=len(found) <= asked.count,
+    )
