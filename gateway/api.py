@@ -9,6 +9,7 @@ from gateway.messages import messages_router
 from gateway.metrics import GatewayMetrics
 from gateway.openapi import describe
 from gateway.problems import ProblemError, add_problem_handlers
+from gateway.schedules import schedules_router
 from gateway.version import version
 from topology.commander import Commander
 from topology.settings import Settings
@@ -29,6 +30,7 @@ def create_api(settings: Settings, commander: Commander, table: SettingsTable, c
     metrics.observe(app)
     add_problem_handlers(app)
     app.include_router(messages_router(commander, clock))
+    app.include_router(schedules_router(clock))
     app.include_router(keys_router(table, clock))
     _add_operations(app, commander, metrics)
     describe(app)

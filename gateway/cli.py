@@ -14,6 +14,7 @@ from rich.markup import escape
 
 from gateway.cli_keys import keys
 from gateway.cli_messages import URL, ApiKey, Url, add_message_commands
+from gateway.cli_schedules import schedules
 from gateway.cli_schema import schema
 from gateway.cli_topics import topics
 from gateway.errors import told
@@ -32,6 +33,7 @@ app = typer.Typer(
     epilog="Start with [bold]clepsydra demo[/], or [bold]clepsydra dev[/] and then [bold]clepsydra send[/].",
 )
 topics.command()(schema)
+app.add_typer(schedules, name="schedules", rich_help_panel="Messages")
 app.add_typer(topics, name="topics", rich_help_panel="Operation")
 app.add_typer(keys, name="keys", rich_help_panel="Operation")
 add_message_commands(app)

@@ -155,13 +155,13 @@ def _showable(record: type[Struct]) -> type[Struct]:
         raw = Raw in getattr(hints[field.name], "__args__", (hints[field.name],))
         kind = Any if raw else hints[field.name]
         if raw:
-            fields.append((field.name, kind, UNSET))
+            fields.append((field.encode_name, kind, UNSET))
         elif field.required:
-            fields.append((field.name, kind))
+            fields.append((field.encode_name, kind))
         elif field.default_factory is not NODEFAULT:
-            fields.append((field.name, kind, field.default_factory()))
+            fields.append((field.encode_name, kind, field.default_factory()))
         else:
-            fields.append((field.name, kind, field.default))
+            fields.append((field.encode_name, kind, field.default))
     shown = msgspec.defstruct(record.__name__, fields, kw_only=True)
     shown.__doc__ = record.__doc__
     return shown

@@ -112,9 +112,13 @@ def decoded(body: bytes, into: type[Any]) -> Any:
 
 def _explained(fault: Exception) -> Fault:
     """The last part of "problem: remedy" is the remedy, where the rule itself gives one."""
-    known = explain(fault)
-    text = str(fault)
-    return field_fault(text) if text.startswith("`") and " - at " not in text else known
+    text, _, path = str(fault).partition(" - at `$")
+    if not text.startswith("`"):
+        return explain(fault)
+    found, inner = field_fault(text), path.rstrip("`").lstrip(".")
+    if not inner or found.field.partition(".")[0] == inner.rpartition(".")[2]:
+        return found
+    return Fault(f"{inner}.{found.field}", found.problem, found.remedy)
 
 
 def field_fault(text: str) -> Fault:

@@ -15,7 +15,7 @@ from gateway.tail import Line, belongs, lines
 
 COMMANDS = (
     ["send", "show", "edit", "cancel", "dev", "demo", "worker", "gateway", "doctor", "topics"],
-    ["topics create", "topics check", "topics tail", "topics schema"],
+    ["topics create", "topics check", "topics tail", "topics schema", "schedules preview"],
 )
 
 
