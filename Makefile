@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PACKAGES := schemas agents topology gateway
-FAST := $(wildcard tests/unit tests/simulation)
+FAST := $(wildcard tests/unit tests/simulation clients/python/tests)
 SLOW := $(wildcard tests/contracts tests/channels tests/wiring tests/integration tests/acceptance)
 
 .DEFAULT_GOAL := help
@@ -15,12 +15,12 @@ help: ## Show this list
 
 install: $(STAMP) ## Make .venv and install Clepsydra with all it needs (again only when pyproject.toml changes)
 
-$(STAMP): pyproject.toml
+$(STAMP): pyproject.toml clients/python/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Clepsydra needs Python 3.11 or newer: '$(PYTHON)' is missing or older." >&2; \
 		echo "Install one, or name it: make PYTHON=python3.12 install" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e clients/python -e '.[dev]'
 	@touch $@
 
 demo: $(STAMP) ## Start everything, send the 8:00 spike to a receiver that checks keys, tell how it went
@@ -48,4 +48,4 @@ bench: $(STAMP) ## Measure: lateness, drain time, memory, recovery
 
 clean: ## Remove .venv, caches and local data
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .clepsydra build dist
-	find $(PACKAGES) tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	find $(PACKAGES) clients tests benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,101 @@
+"""What a caller gives. Times are datetimes with a tzinfo, or RFC 3339 text; lengths of time timedeltas, or ISO 8601."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Literal, Required, TypedDict
+
+Moment = datetime | str
+Length = timedelta | str
+
+
+class NewTarget(TypedDict, total=False):
+    """One receiver of a message with many."""
+
+    channel: Required[str]
+    to: str
+    flow: str | None
+
+
+class Retry(TypedDict):
+    """The delays between attempts, in place of the channel's own."""
+
+    delays: Sequence[Length]
+
+
+class OnFinished(TypedDict, total=False):
+    """Where to tell that a message is finished, and in which states of it."""
+
+    url: Required[str]
+    states: Sequence[str]
+
+
+class Body(TypedDict, total=False):
+    """What a message is, apart from its id and its time.
+
+    `body`: text, bytes, or any JSON. `channel` and `to`, or `targets` in their place.
+    """
+
+    channel: str
+    to: str
+    targets: Sequence[NewTarget]
+    body: Any
+    body_base64: str
+    content_type: str | None
+    headers: Mapping[str, str]
+    account: str | None
+    flow: str | None
+    priority: int
+    retry: Retry | None
+    tags: Sequence[str]
+    metadata: Mapping[str, Any]
+    on_finished: OnFinished | None
+
+
+class NewMessage(Body, total=False):
+    """A message to schedule. Without `id` it gets one, of its Idempotency-Key."""
+
+    id: str
+    due_at: Required[Moment]
+    expires_at: Moment | None
+    allow_past: bool
+    timezone: str
+    gap: Literal["skip", "shift_forward", "shift_back"]
+    fold: Literal["first", "second", "both"]
+
+
+class Changes(TypedDict, total=False):
+    """What to change: what is left out stays, None takes a value away."""
+
+    due_at: Moment
+    to: str
+    body: Any
+    body_base64: str | None
+    content_type: str | None
+    headers: Mapping[str, str]
+    priority: int
+    expires_at: Moment | None
+    retry: Retry | None
+    tags: Sequence[str]
+    metadata: Mapping[str, Any]
+    allow_past: bool
+
+
+class Which(TypedDict, total=False):
+    """Which messages: all that is given must hold. `due_from` is part of it, `due_to` is not."""
+
+    state: str
+    account: str
+    tag: str
+    channel: str
+    due_from: Moment
+    due_to: Moment
+
+
+class Filter(TypedDict, total=False):
+    """Which messages to cancel or move."""
+
+    account: str
+    tag: str
+    channel: str
+    due_from: Moment
+    due_to: Moment

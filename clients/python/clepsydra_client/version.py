@@ -1,0 +1,3 @@
+"""The version of the client: that of the Clepsydra it was released with."""
+
+__version__ = "0.1.0"

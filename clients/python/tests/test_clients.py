@@ -1,0 +1,233 @@
+"""Both clients over a transport that answers as told: what they send, and what they make of the answers."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from clepsydra_client import (
+    Accepted,
+    AsyncClient,
+    Cancelled,
+    Client,
+    Conflict,
+    NotFound,
+    Refused,
+    Result,
+    Retries,
+    Unauthorized,
+    Unreachable,
+    Unreadable,
+)
+
+QUICK = Retries(attempts=3, first_pause_s=0)
+DUE = datetime(2027, 1, 4, 8, tzinfo=UTC)
+ACCEPTED = {"id": "m", "state": "scheduled", "due_at": "2027-01-04T08:00:00Z", "revision": 1}
+Answer = Callable[[httpx.Request], httpx.Response]
+
+
+class Gateway:
+    """Answers with what `answer` gives; remembers the requests."""
+
+    def __init__(self, *answers: httpx.Response | Exception | Answer) -> None:
+        self.requests: list[httpx.Request] = []
+        self._answers = list(answers)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        request.read()
+        self.requests.append(request)
+        answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer if isinstance(answer, httpx.Response) else answer(request)
+
+    def client(self) -> Client:
+        return Client("http://gateway/", "k" * 16, retries=QUICK, transport=httpx.MockTransport(self))
+
+    def async_client(self) -> AsyncClient:
+        return AsyncClient("http://gateway", "k" * 16, retries=QUICK, transport=httpx.MockTransport(self))
+
+
+def json_of(request: httpx.Request):
+    return json.loads(request.content)
+
+
+def problem(status: int, name: str, **more) -> httpx.Response:
+    return httpx.Response(status, json={"type": f"urn:clepsydra:problem:{name}", "status": status, **more})
+
+
+def test_a_message_is_sent_as_json_with_times_as_rfc_3339_and_lengths_as_iso_8601():
+    gateway = Gateway(httpx.Response(201, json=ACCEPTED))
+    done = gateway.client().messages.create(
+        id="m", due_at=DUE, channel="log", body={"z": "ü"}, retry={"delays": [timedelta(minutes=1), timedelta(0)]}
+    )
+    assert done == Accepted(id="m", state="scheduled", due_at=DUE, revision=1)
+    (request,) = gateway.requests
+    assert (request.method, str(request.url)) == ("POST", "http://gateway/v1/messages")
+    assert request.headers["authorization"] == "Bearer " + "k" * 16
+    assert request.headers["user-agent"].startswith("clepsydra-client/")
+    assert json_of(request) == {
+        "id": "m", "due_at": "2027-01-04T08:00:00+00:00", "channel": "log", "body": {"z": "ü"},
+        "retry": {"delays": ["PT60S", "PT0S"]},
+    }  # fmt: skip
+
+
+def test_bytes_go_as_base64_and_a_time_without_offset_is_refused_at_once():
+    gateway = Gateway(httpx.Response(201, json=ACCEPTED))
+    gateway.client().messages.create(due_at="2027-01-04T08:00:00Z", channel="log", body=b"\x00\xff")
+    assert json_of(gateway.requests[0])["body_base64"] == "AP8="
+    with pytest.raises(ValueError, match="no offset"):
+        gateway.client().messages.create(due_at=datetime(2027, 1, 4), channel="log")
+    assert len(gateway.requests) == 1
+
+
+def test_a_repeat_is_told():
+    assert Gateway(httpx.Response(200, json=ACCEPTED)).client().messages.create(due_at=DUE, channel="log").repeated
+
+
+def test_an_id_may_have_any_printable_character():
+    gateway = Gateway(httpx.Response(200, json={"id": "a/b ü?", "state": "cancelled", "results": {"0": "cancelled"}}))
+    done = gateway.client().messages.cancel("a/b ü?")
+    assert done == Cancelled(id="a/b ü?", state="cancelled", results={"0": "cancelled"})
+    assert gateway.requests[0].url.raw_path == b"/v1/messages/a%2Fb%20%C3%BC%3F"
+
+
+def test_an_edit_says_what_changes_and_of_which_revision():
+    gateway = Gateway(httpx.Response(200, json=ACCEPTED | {"revision": 4}))
+    assert gateway.client().messages.edit("m", if_match=3, expires_at=None, priority=9).revision == 4
+    (request,) = gateway.requests
+    assert (request.method, request.headers["if-match"]) == ("PATCH", '"3"')
+    assert json_of(request) == {"expires_at": None, "priority": 9}
+
+
+def test_actions_have_an_address_of_their_own():
+    gateway = Gateway(httpx.Response(200, json=ACCEPTED))
+    gateway.client().messages.send_now("m", idempotency_key="now")
+    gateway.client().messages.erase("m")
+    assert [(r.method, r.url.path) for r in gateway.requests] == [
+        ("POST", "/v1/messages/m/send-now"), ("POST", "/v1/messages/m/erase")
+    ]  # fmt: skip
+    assert gateway.requests[0].headers["idempotency-key"] == "now"
+
+
+VIEW = ACCEPTED | {
+    "as_of": "2027-01-04T07:00:00Z", "priority": 5, "body": [1], "a_field_of_the_next_release": 1,
+    "deliveries": [
+        {
+            "target": 0, "channel": "webhook", "state": "retrying", "attempts": 1, "due_at": "2027-01-04T08:00:05Z",
+            "last_response": {"status": 503, "body": "busy"}, "last_attempt_at": None,
+        }
+    ],
+    "timeline": [{"at": "2027-01-04T07:00:00Z", "what": "scheduled"}],
+}  # fmt: skip
+
+
+def test_a_message_is_read_whole_and_a_new_field_passed_over():
+    found = Gateway(httpx.Response(200, json=VIEW)).client().messages.get("m")
+    assert (found.due_at, found.body, found.deliveries[0].due_at) == (DUE, [1], DUE + timedelta(seconds=5))
+    assert found.deliveries[0].last_response.status == 503
+    assert [(step.at, step.what) for step in found.timeline] == [(DUE - timedelta(hours=1), "scheduled")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (problem(404, "not_found", id="m"), NotFound),
+        (problem(409, "conflict"), Conflict),
+        (problem(401, "unauthorized"), Unauthorized),
+        (httpx.Response(404, text="<html>nginx"), NotFound),
+        (httpx.Response(200, text="<html>Welcome"), Unreadable),
+        (httpx.Response(200, json=[]), Unreadable),
+        (httpx.ConnectError("connection refused"), Unreachable),
+    ],
+)
+def test_each_fault_has_its_exception(answer, kind):
+    with pytest.raises(kind):
+        Gateway(answer).client().messages.get("m")
+
+
+def test_a_refused_value_names_its_field_and_the_remedy():
+    faults = [{"field": "due_at", "problem": "has no offset", "remedy": "add one"}]
+    with pytest.raises(Refused) as caught:
+        Gateway(problem(422, "invalid", title="Not valid", errors=faults)).client().messages.get("m")
+    assert (caught.value.field, caught.value.remedy) == ("due_at", "add one")
+    assert str(caught.value) == "Not valid: due_at has no offset: add one"
+
+
+def paged(request: httpx.Request) -> httpx.Response:
+    number = int(request.url.params.get("cursor", "0"))
+    more = {"cursor": str(number + 1)} if number < 2 else {}
+    return httpx.Response(200, json={"messages": [VIEW | {"id": f"m{number}"}], "as_of": VIEW["as_of"]} | more)
+
+
+def test_a_list_goes_on_page_by_page_only_as_far_as_it_is_read():
+    gateway = Gateway(paged)
+    found = gateway.client().messages.list(tag="a", due_from=DUE)
+    assert next(found).id == "m0"
+    assert len(gateway.requests) == 1
+    assert [message.id for message in found] == ["m1", "m2"]
+    assert [str(r.url.params) for r in gateway.requests] == [
+        "tag=a&due_from=2027-01-04T08%3A00%3A00%2B00%3A00",
+        "tag=a&due_from=2027-01-04T08%3A00%3A00%2B00%3A00&cursor=1",
+        "tag=a&due_from=2027-01-04T08%3A00%3A00%2B00%3A00&cursor=2",
+    ]
+
+
+RESULTS = (
+    b'{"id":"a","state":"cancelled"}\n{"id":"b","error":{"type":"urn:clepsydra:problem:too_late","state":"emitted"}}\n'
+)
+
+
+def test_a_cancel_by_filter_gives_a_result_for_each():
+    gateway = Gateway(httpx.Response(200, content=RESULTS))
+    first, second = gateway.client().messages.cancel_all(account="acme", dry_run=True)
+    assert first == Result(id="a", state="cancelled")
+    assert (second.id, second.error.state) == ("b", "emitted")
+    assert json_of(gateway.requests[0]) == {"account": "acme", "dry_run": True}
+
+
+class Broken(httpx.SyncByteStream, httpx.AsyncByteStream):
+    def __iter__(self):
+        yield b'{"id":"a","state":"cancelled"}\n'
+        raise httpx.ReadError("gone")
+
+    async def __aiter__(self):
+        for part in self:
+            yield part
+
+
+def test_an_answer_that_breaks_off_is_told_after_what_came():
+    results = Gateway(httpx.Response(200, stream=Broken())).client().messages.cancel_all(account="acme")
+    assert next(results).id == "a"
+    with pytest.raises(Unreachable, match="broke off"):
+        next(results)
+
+
+async def test_the_awaited_client_does_the_same():
+    gateway = Gateway(httpx.ConnectError("connection refused"), httpx.Response(201, json=ACCEPTED))
+    async with gateway.async_client() as client:
+        assert (await client.messages.create(id="m", due_at=DUE, channel="log")).id == "m"
+    assert len({r.headers["idempotency-key"] for r in gateway.requests}) == 1
+    async with Gateway(paged).async_client() as client:
+        assert [message.id async for message in client.messages.list()] == ["m0", "m1", "m2"]
+    async with Gateway(httpx.Response(200, content=RESULTS)).async_client() as client:
+        assert [result.id async for result in client.messages.cancel_all()] == ["a", "b"]
+    async with Gateway(problem(404, "not_found")).async_client() as client:
+        with pytest.raises(NotFound):
+            await client.messages.get("m")
+    async with Gateway(httpx.Response(200, stream=Broken())).async_client() as client:
+        with pytest.raises(Unreachable, match="broke off"):
+            assert [result.id async for result in client.messages.cancel_all()]
+
+
+def test_without_a_key_there_is_no_client(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv("CLEPSYDRA_API_KEY", raising=False)
+    with pytest.raises(ValueError, match="CLEPSYDRA_API_KEY"):
+        Client()
+
+
+def test_its_methods_explain_themselves():
+    client = Gateway(httpx.Response(200)).client()
+    assert client.messages.create.__doc__.startswith("Schedule a message")
+    assert client.messages.create.__name__ == "create"
