@@ -2,18 +2,17 @@
 
 from fastapi import FastAPI, Response
 
-from agents.ports import Clock
 from gateway.key_routes import keys_router
 from gateway.keys import KeyRing
 from gateway.messages import messages_router
 from gateway.metrics import GatewayMetrics
 from gateway.openapi import describe
+from gateway.parts import Parts
 from gateway.problems import ProblemError, add_problem_handlers
 from gateway.schedules import schedules_router
 from gateway.version import version
+from gateway.windows import windows_router
 from topology.commander import Commander
-from topology.settings import Settings
-from topology.settings_table import SettingsTable
 
 DESCRIPTION = """Scheduled messages on Kafka. Each request is answered by the one owner of the message, durably.
 
@@ -22,8 +21,9 @@ repeated safely. Errors are RFC 9457 problem details, times RFC 3339 with an off
 """
 
 
-def create_api(settings: Settings, commander: Commander, table: SettingsTable, clock: Clock) -> FastAPI:
+def create_api(parts: Parts) -> FastAPI:
     """The app around parts that others start and stop. Raises ApiKeyMissingError without any API key."""
+    settings, clock, commander, table = parts.settings, parts.clock, parts.commander, parts.table
     app = FastAPI(title="Clepsydra", version=version(), description=DESCRIPTION, redoc_url=None)
     app.state.keys = KeyRing(settings.api_key, table, clock)
     metrics = GatewayMetrics(lambda: commander.waiting)
@@ -31,6 +31,7 @@ def create_api(settings: Settings, commander: Commander, table: SettingsTable, c
     add_problem_handlers(app)
     app.include_router(messages_router(commander, clock))
     app.include_router(schedules_router(clock))
+    app.include_router(windows_router(parts.windows, clock, settings.partitions))
     app.include_router(keys_router(table, clock))
     _add_operations(app, commander, metrics)
     describe(app)

@@ -13,12 +13,8 @@ from fastapi import FastAPI
 
 from gateway.api import create_api
 from gateway.errors import UserError
-from topology.clock import SystemClock
-from topology.commander import Commander
-from topology.producer import Kafka
+from gateway.parts import connect_parts
 from topology.settings import Settings
-from topology.settings_table import SettingsTable
-from topology.topics import TopicNames
 
 GRACE_S = 12
 """For requests under way: a little longer than an answer may take."""
@@ -50,28 +46,15 @@ async def _serve(settings: Settings, announce: Callable[[str], None]) -> None:
     with _listening(settings.host, settings.port) as listener:
         async with AsyncExitStack() as parts:
             ending = _Ending()
-            table, commander = await _parts(settings, parts, ending)
+            made = await connect_parts(settings, parts, ending)
             logging.getLogger("aiokafka").setLevel(logging.WARNING)
-            server = _Server(_config(create_api(settings, commander, table, SystemClock())))
+            server = _Server(_config(create_api(made)))
             ending.server = server
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
             announce(f"http://{settings.host}:{listener.getsockname()[1]}")
             await server.serve(sockets=[listener])
             ending.tell()
-
-
-async def _parts(settings: Settings, parts: AsyncExitStack, ending: "_Ending") -> tuple[SettingsTable, Commander]:
-    commander = Commander(settings)
-    parts.push_async_callback(commander.stop)
-    await commander.start()
-    kafka = Kafka(settings.brokers, client_id="clepsydra-gateway", security=settings.kafka_security())
-    parts.push_async_callback(kafka.stop)
-    await kafka.start()
-    table = SettingsTable(kafka, TopicNames(settings.prefix).settings, ending)
-    parts.push_async_callback(table.stop)
-    await table.start()
-    return table, commander
 
 
 class _Ending:

@@ -15,6 +15,7 @@ from schemas.windows import (
     LIVE_PLACES,
     Counts,
     WindowLife,
+    lateness_place,
     life,
     quantile_ms,
     summed,
@@ -118,8 +119,14 @@ def minute_ms_of(record: WindowRecord) -> int:
     return ms_of(record.minute)
 
 
+ON_TIME_MS = 1_000
+
+
 class Window(Struct, frozen=True, kw_only=True):
-    """One due minute over all partitions. Those in flight are pending or retrying too; latenesses are upper bounds."""
+    """One due minute over all partitions. Those in flight are pending or retrying too; latenesses are upper bounds.
+
+    `on_time`: of those `attempted`, whose first attempt began within a second of its due time.
+    """
 
     minute: datetime
     life: WindowLife
@@ -131,6 +138,8 @@ class Window(Struct, frozen=True, kw_only=True):
     cancelled: int
     expired: int
     unknown: int
+    attempted: int
+    on_time: int
     lateness_ms_p50: int | None
     lateness_ms_p99: int | None
     lateness_ms_max: int | None
@@ -147,6 +156,8 @@ def merged(minute_ms: int, parts: Iterable[WindowRecord], now_ms: int, look_ahea
         life=life(minute_ms, counts, now_ms, look_ahead_ms),
         pending=states[DeliveryState.SCHEDULED],
         in_flight=sum(record.in_flight for record in records),
+        attempted=sum(counts[LATENESS_PLACE:]),
+        on_time=sum(counts[LATENESS_PLACE : lateness_place(ON_TIME_MS) + 1]),
         lateness_ms_p50=quantile_ms(counts, 0.5),
         lateness_ms_p99=quantile_ms(counts, 0.99),
         lateness_ms_max=quantile_ms(counts, 1),

@@ -12,6 +12,7 @@ from typer.main import get_command
 
 from gateway.api import create_api
 from gateway.cli import app
+from gateway.parts import Parts
 from schemas.wire import Fault, read_commands
 from topology.settings import ENV_PREFIX, Settings, load_settings
 
@@ -79,8 +80,9 @@ def test_every_make_target_exists():
 
 
 def test_every_request_of_the_readme_has_a_route():
-    parts = SimpleNamespace(waiting=0, ready=True), FakeSettingsTable(), FakeClock()
-    api = create_api(load_settings(api_key="k" * 16), *parts)
+    settings = load_settings(api_key="k" * 16)
+    commander = SimpleNamespace(waiting=0, ready=True)
+    api = create_api(Parts(settings, FakeClock(), commander, FakeSettingsTable(), windows=None))
     known = {(method.upper(), path) for path, methods in api.openapi()["paths"].items() for method in methods}
     text = (ROOT / "README.md").read_text()
     for call in re.findall(r"curl -sS (.*?)(?:\n\n|```)", text, re.DOTALL):

@@ -132,5 +132,6 @@ def test_a_window_is_the_sum_of_its_partitions():
     parts = [window_record(n, NOON, c, n, epoch=1, now_ms=NOON + n) for n, c in enumerate((ONE, late, late))]
     window = merged(NOON, parts, NOON, 2 * MINUTE)
     assert (window.pending, window.delivered, window.in_flight) == (1, 2, 3)
+    assert (window.attempted, window.on_time) == (2, 2)
     assert (window.lateness_ms_p50, window.lateness_ms_p99) == (100, 100)
     assert (window.life, window.as_of) == (WindowLife.EMITTING, at(NOON + 2))
