@@ -33,6 +33,14 @@ class Cancelled(Struct, frozen=True, kw_only=True):
     results: dict[str, DeliveryState]
 
 
+class Acted(Struct, frozen=True, kw_only=True):
+    """What became of each target by an action."""
+
+    id: str
+    state: MessageState
+    results: dict[str, DeliveryState]
+
+
 class MessageView(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """All that its owner knows of a message. A finished one has no body, headers and metadata any more."""
 
@@ -113,6 +121,13 @@ def cancelled_response(answer: Answer) -> Response:
         raise _problem(answer)
     assert answer.state is not None
     return json_response(Cancelled(id=answer.id, state=answer.state, results=answer.deliveries))
+
+
+def acted_response(answer: Answer) -> Response:
+    """200. Raises ProblemError."""
+    if answer.result != "accepted" or answer.state is None:
+        raise _problem(answer)
+    return json_response(Acted(id=answer.id, state=answer.state, results=answer.deliveries))
 
 
 def looked_response(answer: Answer, as_of: datetime) -> Response:

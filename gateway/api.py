@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI, Response
 
+from gateway.actions import actions_router, dead_letters_router
 from gateway.key_routes import keys_router
 from gateway.keys import KeyRing
 from gateway.messages import messages_router
@@ -32,6 +33,8 @@ def create_api(parts: Parts) -> FastAPI:
     app.include_router(messages_router(commander, clock))
     app.include_router(schedules_router(clock))
     app.include_router(windows_router(parts.windows, clock, settings.partitions))
+    app.include_router(actions_router(commander))
+    app.include_router(dead_letters_router(commander))
     app.include_router(keys_router(table, clock))
     _add_operations(app, commander, metrics)
     describe(app)

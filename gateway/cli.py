@@ -12,6 +12,7 @@ import msgspec
 import typer
 from rich.markup import escape
 
+from gateway.cli_dead import add_action_commands
 from gateway.cli_keys import keys
 from gateway.cli_messages import URL, ApiKey, Url, add_message_commands
 from gateway.cli_schedules import schedules
@@ -37,6 +38,7 @@ app.add_typer(schedules, name="schedules", rich_help_panel="Messages")
 app.add_typer(topics, name="topics", rich_help_panel="Operation")
 app.add_typer(keys, name="keys", rich_help_panel="Operation")
 add_message_commands(app)
+add_action_commands(app)
 
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Of the HTTP API.")]
 

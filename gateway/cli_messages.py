@@ -75,7 +75,7 @@ def send(
     if as_json:
         print_json(done)
         return
-    console().print(f"[green]{done['state']}[/] {escape(done['id'])}, {_due_text(done['due_at'])}")
+    console().print(f"[green]{done['state']}[/] {escape(done['id'])}, {due_text(done['due_at'])}")
 
 
 def show(id_: Id, url: Url = URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:
@@ -92,7 +92,7 @@ def show(id_: Id, url: Url = URL, api_key: ApiKey = None, as_json: AsJson = Fals
         return
     out = console()
     out.print(
-        f"[bold]{escape(found['id'])}[/]  {found['state']}, {_due_text(found['due_at'])}, revision {found['revision']}"
+        f"[bold]{escape(found['id'])}[/]  {found['state']}, {due_text(found['due_at'])}, revision {found['revision']}"
     )
     if "body" in found:
         out.print(f"body      {escape(msgspec.json.encode(found['body']).decode()[:200])}")
@@ -144,7 +144,7 @@ def edit(
     if as_json:
         print_json(done)
         return
-    due = _due_text(done["due_at"])
+    due = due_text(done["due_at"])
     console().print(f"[green]changed[/] {escape(done['id'])}, {due}, revision {done['revision']}")
 
 
@@ -179,7 +179,8 @@ def _short(when: str) -> str:
     return when.replace("000Z", "Z") if "." in when else when
 
 
-def _due_text(due_at: str) -> str:
+def due_text(due_at: str) -> str:
+    """`due 2026-11-24T08:00:00Z (in 2 h)`."""
     return f"due {_short(due_at)} ({distance(due_at, SystemClock().now_ms())})"
 
 

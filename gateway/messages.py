@@ -8,13 +8,12 @@ from msgspec import UNSET
 
 from agents.ports import Clock
 from gateway.answers import cancelled_response, created_response, edited_response, looked_response
+from gateway.asking import ask
 from gateway.message_docs import CREATE, DELETE, EDIT, LOOK
-from gateway.problems import ProblemError
 from gateway.requests import check_id, read_body, read_changes, read_key, read_message, read_revision
-from schemas.commands import Answer, Cancel, Command, Create, Edit, Look
+from schemas.commands import Cancel, Create, Edit, Look
 from schemas.times import at
 from topology.commander import Commander
-from topology.commander_errors import AnswerUnknownError, CommandRefusedError
 
 Id = Annotated[str, Path(description="the message's id")]
 Key = Annotated[
@@ -35,13 +34,13 @@ def messages_router(commander: Commander, clock: Clock) -> APIRouter:
         message = new.named(key.message_id() if new.id is UNSET else new.id)
         command_id = key.command_id("POST", message.id, body)
         command = Create(command_id=command_id, message=message, allow_past=new.allow_past)
-        return created_response(await _ask(commander, command))
+        return created_response(await ask(commander, command))
 
     @router.get("/{message_id:path}", summary="All that is known of a message", **LOOK)
     async def look(message_id: Id) -> Response:
         """From its owner: it shows what was accepted before, at once."""
         command = Look(command_id=str(uuid4()), id=check_id(message_id))
-        return looked_response(await _ask(commander, command), at(clock.now_ms()))
+        return looked_response(await ask(commander, command), at(clock.now_ms()))
 
     @router.patch("/{message_id:path}", summary="Change a message that was not handed over yet", **EDIT)
     async def edit(request: Request, message_id: Id, _key: Key = None, _match: Match = None) -> Response:
@@ -55,26 +54,12 @@ def messages_router(commander: Commander, clock: Clock) -> APIRouter:
             if_revision=revision,
             allow_past=wanted.allow_past,
         )
-        return edited_response(await _ask(commander, command))
+        return edited_response(await ask(commander, command))
 
     @router.delete("/{message_id:path}", summary="Cancel a message", **DELETE)
     async def cancel(request: Request, message_id: Id, _key: Key = None) -> Response:
         """Stops every target that was not handed over; 409 `too_late` if there was none."""
         command_id = read_key(request).command_id("DELETE", check_id(message_id), b"")
-        return cancelled_response(await _ask(commander, Cancel(command_id=command_id, id=message_id)))
+        return cancelled_response(await ask(commander, Cancel(command_id=command_id, id=message_id)))
 
     return router
-
-
-async def _ask(commander: Commander, command: Command) -> Answer:
-    """Raises ProblemError: 504 when it may be done or not, 503 when it was not written."""
-    try:
-        return await commander.ask(command)
-    except AnswerUnknownError as fault:
-        detail = f"{fault.problem}; {fault.remedy}"
-        raise ProblemError(
-            504, "answer_unknown", "The answer is unknown", detail, command_id=fault.command_id, id=command.id
-        ) from None
-    except CommandRefusedError as fault:
-        detail = f"{fault.problem}; {fault.remedy}"
-        raise ProblemError(503, "unavailable", "Not now", detail, headers={"Retry-After": "1"}, id=command.id) from None

@@ -47,7 +47,7 @@ FAULTS = {
     ),
     404: Refusal("no such thing", "not_found", "No such message", "there is no message 'post-4711'"),
     409: Refusal(
-        "`too_late`, with the state that made it so; or `conflict`: the id is taken by other content",
+        "`too_late` or `wrong_state`, with the state that made it so; or `conflict`: the id is taken by other content",
         "too_late",
         "Too late to change it",
         "it was handed to the couriers",
@@ -76,12 +76,17 @@ FAULTS = {
 
 
 def described(
-    scope: Scope, given: dict[int, Shown], faults: Iterable[int] = (), *, asked: Shown | None = None
+    scope: Scope,
+    given: dict[int, Shown],
+    faults: Iterable[int] = (),
+    *,
+    asked: Shown | None = None,
+    optional: bool = False,
 ) -> dict[str, Any]:
     """What a route under /v1 declares: who may use it, what it takes, what it answers.
 
     Use: `@router.post("", summary="…", **described("write", {201: Shown(…)}, (409, 422), asked=Shown(…)))`.
-    401 and 403 need not be named.
+    401 and 403 need not be named; `optional`: a request without a body will do.
     """
     shown = [*given.values(), *([asked] if asked else [])]
     extra: dict[str, Any] = {
@@ -89,7 +94,7 @@ def described(
         RECORDS: _schemas({one.record for one in shown} | {ProblemDetails}),
     }
     if asked is not None:
-        extra["requestBody"] = {"required": True, "description": asked.said, "content": _content(asked)}
+        extra["requestBody"] = {"required": not optional, "description": asked.said, "content": _content(asked)}
     responses = {status: {"description": one.said, "content": _content(one)} for status, one in given.items()}
     return {
         "dependencies": [needs(scope)],

@@ -10,8 +10,9 @@ from fastapi import Request
 from msgspec import UNSET, Struct, UnsetType
 
 from gateway.problems import ProblemError, invalid
-from schemas.ids import ID_MAX, id_fault
-from schemas.message import Changes, Message
+from schemas.commands import Which
+from schemas.ids import ANY_ID_MAX, ID_MAX, id_fault
+from schemas.message import Changes, Input, Message
 from schemas.wire import Fault, explain
 
 REQUEST_BYTES_MAX = 1024 * 1024
@@ -41,6 +42,12 @@ class NewContent(Changes, frozen=True, kw_only=True):
     def changes(self) -> Changes:
         """The changes alone."""
         return Changes(**{name: getattr(self, name) for name in Changes.__struct_fields__})
+
+
+class WhichTarget(Input, frozen=True, kw_only=True):
+    """Which target an action is about."""
+
+    target: Which | None = None
 
 
 class Keyed(Struct, frozen=True):
@@ -128,6 +135,12 @@ def field_fault(text: str) -> Fault:
     return Fault(named[1] if named else "", problem, remedy or "correct the value and send it again")
 
 
+def read_target(body: bytes) -> int | None:
+    """The target that an action is about; None: all. Raises ProblemError as `decoded` does."""
+    given: WhichTarget = decoded(body or b"{}", WhichTarget)
+    return given.target
+
+
 def read_key(request: Request) -> Keyed:
     """Raises ProblemError 422 for an Idempotency-Key that cannot be one."""
     key = request.headers.get("idempotency-key")
@@ -150,7 +163,7 @@ def read_revision(request: Request) -> int | None:
 
 
 def check_id(message_id: str) -> str:
-    """An id of the address. Raises ProblemError 422 for what no message can have as one."""
-    if not (0 < len(message_id) <= ID_MAX and message_id.isprintable()):
+    """An id of the address, one of our own too. Raises ProblemError 422 for what no message can have as one."""
+    if not (0 < len(message_id) <= ANY_ID_MAX and message_id.isprintable()):
         raise invalid(Fault("id", "cannot be an id", f"ids have 1 to {ID_MAX} printable characters"))
     return message_id

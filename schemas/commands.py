@@ -5,13 +5,13 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from schemas.ids import ID_MAX
+from schemas.ids import ANY_ID_MAX
 from schemas.lifecycle import DeliveryState, MessageState
 from schemas.message import Changes, Message
 from schemas.rows import Result, Row
 from schemas.versions import version
 
-Id = Annotated[str, Meta(min_length=1, max_length=ID_MAX + 100, description="the message's id")]
+Id = Annotated[str, Meta(min_length=1, max_length=ANY_ID_MAX, description="the message's id")]
 Which = Annotated[
     int, Meta(ge=0, le=99, description="the number of one target; all that are dead or unknown without it")
 ]

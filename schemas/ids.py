@@ -6,6 +6,8 @@ MessageId = NewType("MessageId", str)
 CommandId = NewType("CommandId", str)
 
 ID_MAX = 200
+ANY_ID_MAX = ID_MAX + 100
+"""With what we add: `<schedule id>@<time>`, `<id>!finished`."""
 
 
 def id_fault(text: str) -> str | None:

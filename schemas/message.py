@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from schemas.ids import ID_MAX, id_fault
+from schemas.ids import ANY_ID_MAX, id_fault
 from schemas.times import DAY, EPOCH
 
 BODY_MAX = 256 * 1024
@@ -78,7 +78,7 @@ class OnFinished(Input, frozen=True, kw_only=True):
 class Content(Input, frozen=True, kw_only=True):
     """What to send, where and when (DESIGN section 8), as it lies in the timetable: checked when it was accepted."""
 
-    id: Annotated[str, Meta(max_length=ID_MAX + 100)]
+    id: Annotated[str, Meta(max_length=ANY_ID_MAX)]
     due_at: Instant
     channel: Channel | None = None
     to: Address = ""

@@ -55,7 +55,7 @@ async def test_a_message_is_scheduled_and_shown(owner: StandInOwner, http: httpx
         {
             "target": 0, "channel": "webhook", "to": "http://127.0.0.1/hook", "flow": None, "state": "scheduled",
             "due_at": SOON, "attempts": 0, "maybe_sent": False, "first_attempt_at": None,
-            "last_attempt_at": None, "late_ms": None, "last_response": None, "reason": "",
+            "last_attempt_at": None, "late_ms": None, "last_response": None, "reason": "", "discarded": False,
         }
     ]  # fmt: skip
     assert [moment["what"] for moment in shown["timeline"]] == ["scheduled"]

@@ -95,7 +95,7 @@ def test_every_request_of_the_readme_has_a_route():
 @pytest.mark.parametrize("document", ["README.md", "docs/kafka.md"])
 def test_the_commands_for_kafka_can_be_read(document):
     values = [line for line in lines(document) if line.startswith('{"kind"')]
-    assert len(values) == 3
+    assert len(values) >= 3
     assert not [c for v in values for c in read_commands(v.encode()) if isinstance(c, Fault)]
 
 
