@@ -77,7 +77,7 @@ SHOWN = tuple(
 )
 
 
-OWN = ("turn", "turn_epoch", "by_hand")
+OWN = ("turn", "turn_epoch", "by_hand", "slot")
 
 
 def view(row: Row, state: MessageState, as_of: datetime) -> MessageView:

@@ -3,6 +3,7 @@
 from fastapi import FastAPI, Response
 
 from gateway.actions import actions_router, dead_letters_router
+from gateway.flow_routes import flows_router
 from gateway.key_routes import keys_router
 from gateway.keys import KeyRing
 from gateway.messages import messages_router
@@ -35,6 +36,7 @@ def create_api(parts: Parts) -> FastAPI:
     app.include_router(windows_router(parts.windows, clock, settings.partitions))
     app.include_router(actions_router(commander))
     app.include_router(dead_letters_router(commander))
+    app.include_router(flows_router(table, parts.windows, clock))
     app.include_router(keys_router(table, clock))
     _add_operations(app, commander, metrics)
     describe(app)

@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 
 from gateway.cli_dead import add_action_commands
+from gateway.cli_flows import flows
 from gateway.cli_keys import keys
 from gateway.cli_messages import URL, ApiKey, Url, add_message_commands
 from gateway.cli_schedules import schedules
@@ -36,6 +37,7 @@ app = typer.Typer(
 topics.command()(schema)
 app.add_typer(schedules, name="schedules", rich_help_panel="Messages")
 app.add_typer(topics, name="topics", rich_help_panel="Operation")
+app.add_typer(flows, name="flows", rich_help_panel="Operation")
 app.add_typer(keys, name="keys", rich_help_panel="Operation")
 add_message_commands(app)
 add_action_commands(app)

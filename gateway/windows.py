@@ -42,6 +42,7 @@ class PartitionView(Struct, frozen=True, kw_only=True):
     pending: dict[str, int] = {}
     in_flight: dict[str, int] = {}
     waiting: dict[str, int] = {}
+    paused: dict[str, int] = {}
     commands: int = 0
     told: dict[str, int] = {}
 
@@ -85,20 +86,21 @@ def windows_router(view: WindowsView, clock: Clock, partitions: int) -> APIRoute
         start = _minute(from_, "from", now - HOUR_MS)
         until = _minute(to, "to", now + HOUR_MS)
         _check_span(start, until, now)
-        return json_response(Windows(as_of=at(now), windows=await _told(view.windows(start, until))))
+        return json_response(Windows(as_of=at(now), windows=await told(view.windows(start, until))))
 
     @router.get("/partitions", summary="Who owns each partition, and what waits there", **PARTITIONS)
     async def owners() -> Response:
         """A partition without an owner sends nothing: `silent` says so."""
         now = clock.now_ms()
-        known = await _told(view.owners())
+        known = await told(view.owners())
         shown = [_partition(n, known.get(n), now) for n in range(partitions)]
         return json_response(Partitions(as_of=at(now), partitions=shown))
 
     return router
 
 
-async def _told(asked: Awaitable[T]) -> T:
+async def told(asked: Awaitable[T]) -> T:
+    """What is read of the topic `windows`. Raises ProblemError 503 where it cannot be."""
     try:
         return await asked
     except (KafkaError, LogBrokenError) as fault:
@@ -128,19 +130,20 @@ def _check_span(start: int, until: int, now: int) -> None:
         raise invalid(Fault("to", "is more than 8 days after `from`", "ask for one part after the other"))
 
 
-def _partition(number: int, told: OwnerRecord | None, now: int) -> PartitionView:
-    if told is None:
+def _partition(number: int, owner: OwnerRecord | None, now: int) -> PartitionView:
+    if owner is None:
         return PartitionView(partition=number, owner=None, silent=True)
     return PartitionView(
         partition=number,
-        owner=told.owner,
-        silent=now - ms_of(told.at) > SILENT_MS,
-        since=told.since,
-        as_of=told.at,
-        rows=told.rows,
-        pending=told.pending,
-        in_flight=told.in_flight,
-        waiting=told.waiting,
-        commands=told.commands,
-        told=told.told,
+        owner=owner.owner,
+        silent=now - ms_of(owner.at) > SILENT_MS,
+        since=owner.since,
+        as_of=owner.at,
+        rows=owner.rows,
+        pending=owner.pending,
+        in_flight=owner.in_flight,
+        waiting=owner.waiting,
+        paused=owner.paused,
+        commands=owner.commands,
+        told=owner.told,
     )

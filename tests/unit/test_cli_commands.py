@@ -16,6 +16,7 @@ from gateway.tail import Line, belongs, lines
 COMMANDS = (
     ["send", "show", "edit", "cancel", "dev", "demo", "worker", "gateway", "doctor", "topics"],
     ["topics create", "topics check", "topics tail", "topics schema", "schedules preview"],
+    ["flows set", "flows list", "flows pause", "flows resume", "flows remove"],
 )
 
 
@@ -33,7 +34,7 @@ def run(monkeypatch: pytest.MonkeyPatch):
     return cli
 
 
-@pytest.mark.parametrize("command", [*COMMANDS[0], *COMMANDS[1]])
+@pytest.mark.parametrize("command", [command for some in COMMANDS for command in some])
 def test_every_command_has_help_with_an_example(command: str):
     shown = CliRunner().invoke(app, [*command.split(), "--help"], env={"COLUMNS": "120", "NO_COLOR": "1"})
     assert shown.exit_code == 0
