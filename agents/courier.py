@@ -101,6 +101,7 @@ class CourierPartition(CourierGuards):
         self._recovery: asyncio.Task[None] | None = None
         self.in_flight = {}
         self._in_hand = self._sending = self._acking = 0
+        self._first_fed: int | None = None
 
     # ---- life
 
@@ -140,6 +141,10 @@ class CourierPartition(CourierGuards):
         await self._until(lambda: not self._sending, self.channel.timeout_ms)
         await self._until(lambda: not self._acking, WRITE_MS_MAX)
         self.let_go("stopped")
+
+    def done_before(self) -> int | None:
+        """The oldest unfinished due record; None before any was fed: what lies before that is not known here."""
+        return None if self._first_fed is None else max(self._first_fed, self._order.low)
 
     def abandon(self) -> None:
         """Let go at once: nothing more is sent, written, acked or done."""
@@ -192,6 +197,8 @@ class CourierPartition(CourierGuards):
         """Take a record of the due log, in offset order; `done` is called when it and all before it are durable."""
         if self.state in ("stopping", "gone"):
             return
+        if self._first_fed is None:
+            self._first_fed = offset
         self._inbox.append((offset, value, done))
         self._waiting_bytes += len(value or b"")
         if self._waiting_bytes >= WAITING_BYTES_MAX:

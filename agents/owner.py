@@ -86,6 +86,8 @@ class PartitionOwner:
         self.taken: Taken | None = None
         self.ready = False
         self.stopping = False
+        self.settled = False
+        """It ended in peace: nothing is under way, and the mirror holds all that it wrote."""
 
     # ---- what agents feed
 
@@ -98,6 +100,11 @@ class PartitionOwner:
         """A record of `acks`; `done` once what follows from it is durable."""
         if self.acks.offer(record, done, room=self.ready and len(self.inbox.acks) < ACKS_HELD_MAX):
             self.take_acks(record)
+
+    def inherit(self, former: "PartitionOwner") -> None:
+        """What a former owner in this process was fed and did not finish is told done by this one, before it runs."""
+        self.commands.inherit(former.commands)
+        self.acks.inherit(former.acks)
 
     def take_commands(self, record: Stored) -> None:
         """Queue a record's commands; what is none, or belongs elsewhere, too."""
@@ -164,6 +171,7 @@ class PartitionOwner:
         self.announce(self.partition)
         try:
             await self._work()
+            self.settled = True
         finally:
             self.ready = False
             self.spout.end()
@@ -374,8 +382,11 @@ class PartitionOwner:
             self.recent[message_id] = kept
 
     async def close(self) -> None:
-        """After `run()`: where it was stopped in peace, say how far all is done, so that the next owner replays nothing."""
-        if self.taken is not None and self.stopping and self.lease():
+        """After `run()`: where it was stopped in peace, say how far all is done, so that the next owner replays nothing.
+
+        Never after a write that was broken off: the mirror would count rows as applied that it does not have.
+        """
+        if self.settled and self.taken is not None and self.lease():
             made = Round(self.taken.epoch, self.partition)
             commands, acks = self.commands.order.low, self.acks.order.low
             await self.taken.timetable.append(made.records(commands, acks))

@@ -30,6 +30,11 @@ class Source:
         self.order = InOrder(offset)
         self.tell()
 
+    def inherit(self, former: "Source") -> None:
+        """Before `start`: who waits at a former owner's for a record to be finished, waits here."""
+        self.followers.extendleft(reversed(former.followers))
+        former.followers.clear()
+
     def offer(self, record: Stored, done: Callable[[], None], *, room: bool) -> bool:
         """A record from the stream; True when it is to be taken in now. `done` is called once it is finished."""
         self.followers.append((record.offset, done))

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import sys
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +18,7 @@ from gateway.cli_messages import URL, ApiKey, Url, add_message_commands
 from gateway.cli_schedules import schedules
 from gateway.cli_schema import schema
 from gateway.cli_topics import topics
+from gateway.cli_workers import workers
 from gateway.errors import told
 from gateway.output import AsJson, console, print_json, table
 from gateway.version import version
@@ -38,18 +38,12 @@ topics.command()(schema)
 app.add_typer(schedules, name="schedules", rich_help_panel="Messages")
 app.add_typer(topics, name="topics", rich_help_panel="Operation")
 app.add_typer(flows, name="flows", rich_help_panel="Operation")
+app.add_typer(workers, name="worker", rich_help_panel="Operation")
 app.add_typer(keys, name="keys", rich_help_panel="Operation")
 add_message_commands(app)
 add_action_commands(app)
 
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Of the HTTP API.")]
-
-
-class Role(StrEnum):
-    """What a worker does."""
-
-    SCHEDULER = "scheduler"
-    COURIER = "courier"
 
 
 def _show_version(wanted: bool) -> None:
@@ -105,35 +99,6 @@ def demo(
         json_.write_bytes(msgspec.json.format(msgspec.json.encode(result)) + b"\n")
     if not result.perfect:
         raise typer.Exit(1)
-
-
-@app.command(rich_help_panel="Operation")
-def worker(
-    role: Annotated[Role, typer.Argument(help="What it does.", show_default=False)],
-    channel: Annotated[
-        list[str] | None, typer.Option(help="Only this channel, for a courier; may be repeated.")
-    ] = None,
-    instance: Annotated[
-        str | None, typer.Option(help="A name that it keeps over restarts: they then move nothing.")
-    ] = None,
-) -> None:
-    """Run a worker until SIGTERM: the scheduler owns messages, the courier sends them.
-
-    \b
-    Examples:
-      clepsydra worker scheduler
-      clepsydra worker courier --channel webhook --instance courier-1
-    """  # noqa: D301  click wants the character
-    from topology.worker import run_courier, run_scheduler  # noqa: PLC0415
-
-    settings = load_settings(instance=instance)
-    match role:
-        case Role.SCHEDULER:
-            if channel:
-                raise typer.BadParameter("a scheduler serves all channels", param_hint="--channel")
-            run_scheduler(settings)
-        case Role.COURIER:
-            run_courier(settings, channel)
 
 
 @app.command(rich_help_panel="Operation")

@@ -1,5 +1,6 @@
 """The Faust app that both workers are: its group says which partitions are ours; what lies in them is read as bytes."""
 
+import asyncio
 import gc
 import os
 import sys
@@ -13,10 +14,11 @@ from prometheus_client import CollectorRegistry
 
 from topology.clients import faust_credentials
 from topology.clock import boot_ms
-from topology.group_offsets import set_back
+from topology.group_offsets import committed, move, set_back
 from topology.health import HealthPortError, HealthServer, Readiness
 from topology.lease import HeartbeatLease
 from topology.settings import Settings
+from topology.watchdog import Standing, Watchdog
 
 logger = structlog.get_logger(__name__)
 HEARTBEATS_PER_SESSION = 5
@@ -52,6 +54,10 @@ class Grants(Protocol):
         """How many partitions are here."""
         ...
 
+    async def standings(self) -> Sequence[Standing]:
+        """How far each partition that is caught up has come. Raises KafkaError."""
+        ...
+
     def waiting(self) -> Sequence[str]:
         """What was assigned and is not caught up yet, as `topic/partition`."""
         ...
@@ -63,7 +69,8 @@ class ClepsydraApp(faust.App):
     grants: Grants
     lease: HeartbeatLease
     health: HealthServer | None = None
-    connected = joined = False
+    connected = joined = restart_helps = False
+    watching: asyncio.Task[None] | None = None
 
     async def on_first_start(self) -> None:
         """Faust makes its own directory, not those above it."""
@@ -86,10 +93,22 @@ class ClepsydraApp(faust.App):
                 logger.info("health_served", url=await self.health.start())
             except HealthPortError as error:
                 leave(error)
+        self.watching = asyncio.create_task(self._watchdog().run(), name="watchdog")
         calm_collector()
+
+    def _watchdog(self) -> Watchdog:
+        return Watchdog(
+            self.grants.standings,
+            lambda topic, partition: committed(self.consumer, topic, partition),
+            lambda topic, partition, offset: move(self.consumer, topic, partition, offset),
+            leave,
+            restart_helps=self.restart_helps,
+        )
 
     async def on_stop(self) -> None:
         """Let go and disconnect."""
+        if self.watching is not None:
+            self.watching.cancel()
         await self.grants.revoke()
         await super().on_stop()
         if self.health is not None:
@@ -179,10 +198,12 @@ def raw_topic(app: ClepsydraApp, name: str, partitions: int) -> Any:
 
 def leave(error: BaseException, exit_now: Callable[[int], None] = os._exit) -> None:
     """End this process at once, saying why: what survives kill -9 needs no gentler way to end (rule 8)."""
-    logger.critical("process_ends", reason=f"{type(error).__name__}: {error}", remedy=remedy_of(error))
-    sys.stdout.flush()
-    sys.stderr.flush()
-    exit_now(EXIT_BROKEN)
+    try:
+        logger.critical("process_ends", reason=f"{type(error).__name__}: {error}", remedy=remedy_of(error))
+        sys.stdout.flush()
+        sys.stderr.flush()
+    finally:  # a log that cannot be written, as on a full disk, must not keep it alive
+        exit_now(EXIT_BROKEN)
 
 
 def remedy_of(error: BaseException) -> str:
@@ -193,6 +214,7 @@ def remedy_of(error: BaseException) -> str:
         "DiskError": "free space or mend the data directory; the mirror is rebuilt from Kafka",
         "TopicsError": "run `clepsydra topics check`, then `clepsydra topics create`",
         "HealthPortError": "stop what listens there, or set CLEPSYDRA_HEALTH_PORT to another (0: any free one)",
+        "StandsStillError": "look at what the partition waits for: the brokers, a channel that never returns; it is replayed",
         "KafkaConnectionError": "check CLEPSYDRA_BROKERS, that Kafka runs, and CLEPSYDRA_SECURITY_PROTOCOL",
         "AuthenticationFailedError": "check CLEPSYDRA_SASL_USERNAME, _PASSWORD and _MECHANISM",
         "TopicAuthorizationFailedError": "grant the rights that docs/operations.md lists for this process",

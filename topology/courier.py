@@ -20,11 +20,13 @@ from topology.channel_settings import channel_settings
 from topology.clock import SystemClock
 from topology.disk import Slot, slot_directory
 from topology.followed_flows import FollowedFlows
+from topology.group_offsets import committed
 from topology.memory import RocksMemory, open_memory
 from topology.producer import Kafka
 from topology.settings import Settings
 from topology.topic_ids import ClusterIdentity
 from topology.topics import TopicNames
+from topology.watchdog import Standing
 from topology.watches import CourierMetrics
 from topology.world import connect
 
@@ -92,6 +94,20 @@ class CourierGrants:
                 if (channel, partition) not in self.couriers:
                     courier, _ = self.couriers[channel, partition] = await self.make(channel, partition)
                     courier.start()
+
+    async def standings(self) -> list[Standing]:
+        """How far each partition that is caught up has come. Raises KafkaError."""
+        return [
+            Standing(topic, n, self.done_before(topic, n, courier), await self.kafka.end_of(TopicPartition(topic, n)))
+            for (channel, n), (courier, _) in list(self.couriers.items())
+            if courier.state == "running"
+            for topic in [self.names.due(channel)]
+        ]
+
+    def done_before(self, topic: str, partition: int, courier: CourierPartition) -> int:
+        """Before the stream has brought anything: what is committed."""
+        done = courier.done_before()
+        return done if done is not None else committed(self.app.consumer, topic, partition) or 0
 
     def owns(self) -> int:
         """How many partitions are here."""
@@ -187,6 +203,7 @@ def create_courier(
     registry = registry or CollectorRegistry()
     app = make_app("courier" if not channels else f"courier.{'.'.join(mine)}", settings, registry)
     grants = app.grants = CourierGrants(settings, app, mine, registry)
+    app.restart_helps = True
     for channel in mine:
         topic = raw_topic(app, grants.names.due(channel), settings.due_partitions)
         couriers = courier_of(grants, channel)

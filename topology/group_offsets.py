@@ -10,6 +10,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
+from faust.types import TP
 
 
 async def set_back(thread: Any, places: Iterable[Any]) -> list[str]:
@@ -17,6 +18,21 @@ async def set_back(thread: Any, places: Iterable[Any]) -> list[str]:
     mine = [TopicPartition(place.topic, place.partition) for place in places]
     found: list[str] = await thread.call_thread(_set_back, thread._consumer, mine) if mine else []  # noqa: SLF001
     return found
+
+
+def committed(consumer: Any, topic: str, partition: int) -> int | None:
+    """What Faust's consumer believes to be committed; None before it knows."""
+    found: int | None = consumer._committed_offset.get(TP(topic, partition))  # noqa: SLF001 - no public way
+    return found
+
+
+async def move(consumer: Any, topic: str, partition: int, offset: int) -> None:
+    """Commit what is finished, past a hole in what Faust's consumer was told (faust issue 596). Its own commits go on from there."""
+    place = TP(topic, partition)
+    if await consumer._commit({place: offset}):  # noqa: SLF001 - no public way
+        consumer._committed_offset[place] = offset  # noqa: SLF001
+        consumer._acked[place][:] = [n for n in consumer._acked[place] if n >= offset]  # noqa: SLF001
+        consumer._acked_index[place].intersection_update(consumer._acked[place])  # noqa: SLF001
 
 
 async def _set_back(consumer: AIOKafkaConsumer, places: list[TopicPartition]) -> list[str]:

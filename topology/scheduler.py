@@ -28,6 +28,7 @@ from topology.producer import Kafka
 from topology.settings import Settings
 from topology.topic_ids import ClusterIdentity
 from topology.topics import DELETE_RETENTION_MS, TopicNames
+from topology.watchdog import Standing
 from topology.watches import OwnerMetrics
 from topology.world import connect
 
@@ -50,6 +51,10 @@ class OwnerSeat:
     def stop(self) -> None:
         """Start nothing more."""
         self.owner.stop()
+
+    def ready(self) -> bool:
+        """Whether it has caught up."""
+        return self.owner.ready
 
     async def close(self) -> None:
         """Say how far all is done, let the files go."""
@@ -75,6 +80,8 @@ class SchedulerGrants:
         self.watch = OwnerMetrics(registry)
         self.owned = app.channel()
         self.early = Early()
+        self.former: dict[int, PartitionOwner] = {}
+        """The last owner here of each partition that is ours: the next one finishes what it was fed."""
         self.announcing: set[asyncio.Task[Any]] = set()
         delays = retry_delays(channel_settings(settings), self.clock)
         self.policy = Policy(delays_ms=delays, idempotency_ms=settings.idempotency_window // MS)
@@ -90,6 +97,7 @@ class SchedulerGrants:
     async def revoke(self) -> None:
         """Let all partitions go."""
         self.early.clear()
+        self.former.clear()
         await self.keeping.revoke(REVOKE_WITHIN_S)
 
     async def assign(self, partitions: dict[str, set[int]]) -> None:
@@ -97,6 +105,15 @@ class SchedulerGrants:
         mine = partitions.get(self.names.commands, set()) & partitions.get(self.names.acks, set())
         self.early.clear()
         self.keeping.assign(mine)
+
+    async def standings(self) -> list[Standing]:
+        """How far each partition that is caught up has come: what it has not taken in yet it looks for by itself."""
+        return [
+            Standing(topic, n, source.order.low, source.target)
+            for n, kept in list(self.keeping.kept.items())
+            if kept.owner.ready
+            for topic, source in ((self.names.commands, kept.owner.commands), (self.names.acks, kept.owner.acks))
+        ]
 
     def owns(self) -> int:
         """How many partitions are here."""
@@ -153,6 +170,9 @@ class SchedulerGrants:
             look_ahead_ms=settings.look_ahead // MS,
             flows=self.followed.flows,
         )
+        if (former := self.former.get(partition)) is not None:
+            owner.inherit(former)
+        self.former[partition] = owner
         self.early.bring(partition, owner)
         return OwnerSeat(owner)
 

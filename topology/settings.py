@@ -118,6 +118,12 @@ class Settings(KafkaSecurity, BaseSettings):
         le=timedelta(minutes=5),
         description="seconds or ISO 8601 duration, 1 s to 5 min",
     )
+    request_timeout: Duration = Field(
+        timedelta(seconds=40),
+        ge=timedelta(seconds=2),
+        le=timedelta(minutes=5),
+        description="seconds or ISO 8601 duration, 2 s to 5 min",
+    )
     commit_interval: Duration = Field(
         timedelta(seconds=0.3),
         ge=timedelta(seconds=0.05),

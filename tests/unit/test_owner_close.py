@@ -1,0 +1,44 @@
+"""What an owner says on its way out: how far all is done, and only where nothing of it was broken off."""
+
+from fakes import FakeLog
+
+from agents.claimed_log import ClaimedLog
+from agents.in_order import InOrder
+from agents.owner import PartitionOwner
+from agents.recovery import Taken, is_claim
+from schemas.wire import read_timetable
+
+
+class Mirror:
+    commands = acks = applied = 0
+
+    def apply(self, changes, applied):
+        assert list(changes) == []
+        self.applied = applied
+
+
+class Source:
+    def __init__(self, low):
+        self.order = InOrder(low)
+
+
+async def leaving(*, settled: bool):
+    owner, log = PartitionOwner.__new__(PartitionOwner), FakeLog()
+    owner.partition, owner.lease, owner.mirror = 0, lambda: True, Mirror()
+    owner.taken = Taken(0, 0, ClaimedLog(log, is_claim))
+    owner.commands, owner.acks = Source(7), Source(5)
+    owner.stopping, owner.settled = True, settled
+    await owner.close()
+    return log, owner.mirror
+
+
+async def test_one_that_ended_in_peace_says_how_far_all_is_done():
+    log, mirror = await leaving(settled=True)
+    progress = read_timetable(log.stored[-1].value)
+    assert (progress.commands, progress.acks, mirror.applied) == (7, 5, 1)
+
+
+async def test_one_that_was_broken_off_in_mid_write_says_nothing():
+    """Its rows may have landed: a mirror that counts past them would never have them."""
+    log, mirror = await leaving(settled=False)
+    assert (log.stored, mirror.applied) == ([], 0)
