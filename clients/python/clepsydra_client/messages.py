@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import httpx
 
-from clepsydra_client.bulk import BYTES_MAX, LINES_MAX, Batches
+from clepsydra_client.bulk import BYTES_MAX, LINES_MAX, Batches, ndjson_call
 from clepsydra_client.endpoints import Awaiting, Blocking, Group, Lines, M, Page, Pages, endpoint, listing, streaming
 from clepsydra_client.errors import ApiError, problem_error
 from clepsydra_client.exchange import Call
@@ -118,6 +118,14 @@ class Messages(Group[M]):
         `idempotency_key` and the same messages in the same order, a repeat makes none twice.
         """
         return self._carrier.bulk(messages, Batches(idempotency_key, lines, BYTES_MAX))
+
+    @endpoint
+    def bulk_ndjson(self, content: bytes, *, first_line: int = 1, idempotency_key: str | None = None) -> Call[bytes]:
+        """Messages as NDJSON, answered as NDJSON, both as they are: for files. Not more than some thousand lines at once.
+
+        `first_line`: its number in the file, so that answers have the numbers of the file's lines.
+        """
+        return ndjson_call(content, idempotency_key, first_line, lambda found: found.content)
 
     @streaming
     def cancel_all(

@@ -204,6 +204,66 @@ def test_an_answer_that_breaks_off_is_told_after_what_came():
         next(results)
 
 
+def bulk(request: httpx.Request) -> httpx.Response:
+    """Accepts each line, but refuses those whose body is bad."""
+    first = int(request.url.params["first_line"])
+    answers = []
+    for number, line in enumerate(request.content.splitlines(), first):
+        message = json.loads(line)
+        if message["body"] == "bad":
+            refused = {"type": "urn:clepsydra:problem:invalid", "status": 422}
+            answers.append({"line": number, "status": 422, "result": "invalid", "problem": refused})
+        else:
+            id_ = message.get("id", f"{request.headers['idempotency-key']}-{number}")
+            answers.append(ACCEPTED | {"line": number, "id": id_, "status": 201, "result": "accepted"})
+    return httpx.Response(200, content=b"".join(json.dumps(answer).encode() + b"\n" for answer in answers))
+
+
+def loads(count: int):
+    for number in range(1, count + 1):
+        yield {"due_at": DUE, "channel": "log", "body": "bad" if number == 3 else number}
+
+
+def test_many_go_in_few_requests_and_a_refused_one_stops_no_other():
+    gateway = Gateway(bulk, httpx.ReadError("gone"), bulk)
+    answers = list(gateway.client().messages.bulk(loads(5), idempotency_key="k", lines=2))
+    assert [answer.number for answer in answers] == [1, 2, 3, 4, 5]
+    assert [answer.id for answer in answers] == ["k-1", "k-2", None, "k-4", "k-5"]
+    assert [type(answer.error) for answer in answers if answer.error] == [Refused]
+    assert [r.url.params["first_line"] for r in gateway.requests] == ["1", "3", "3", "5"]
+    assert {r.headers["idempotency-key"] for r in gateway.requests} == {"k"}
+
+
+def test_messages_are_asked_for_only_as_answers_are_read():
+    taken = []
+    answers = Gateway(bulk).client().messages.bulk((taken.append(each) or each for each in loads(6)), lines=2)
+    next(answers)
+    assert len(taken) == 2
+
+
+def test_an_answer_short_of_lines_is_not_one():
+    with pytest.raises(Unreadable, match="2 lines were asked and 0 answered"):
+        list(Gateway(httpx.Response(200)).client().messages.bulk(loads(2)))
+
+
+def test_a_large_message_goes_with_fewer():
+    gateway = Gateway(bulk)
+    large = [{"due_at": DUE, "channel": "log", "body": "x" * 400_000} for _ in range(5)]
+    assert len(list(gateway.client().messages.bulk(large))) == 5
+    assert [len(r.content.splitlines()) for r in gateway.requests] == [2, 2, 1]
+
+
+async def test_the_awaited_bulk_takes_both_kinds_of_iterables_and_keeps_the_order():
+    async def coming():
+        for message in loads(9):
+            yield message
+
+    async with Gateway(bulk).async_client() as client:
+        for messages in (loads(9), coming()):
+            found = [line.number async for line in client.messages.bulk(messages, lines=1)]
+            assert found == list(range(1, 10))
+
+
 async def test_the_awaited_client_does_the_same():
     gateway = Gateway(httpx.ConnectError("connection refused"), httpx.Response(201, json=ACCEPTED))
     async with gateway.async_client() as client:
