@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from gateway.cli_dead import add_action_commands
 from gateway.cli_flows import flows
+from gateway.cli_import import import_
 from gateway.cli_keys import keys
 from gateway.cli_messages import URL, ApiKey, Url, add_message_commands
 from gateway.cli_schedules import schedules
@@ -42,6 +43,7 @@ app.add_typer(workers, name="worker", rich_help_panel="Operation")
 app.add_typer(keys, name="keys", rich_help_panel="Operation")
 add_message_commands(app)
 add_action_commands(app)
+app.command("import", rich_help_panel="Messages")(import_)
 
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Of the HTTP API.")]
 
