@@ -24,10 +24,34 @@ from clepsydra_client.errors import (
     Unavailable,
     Unreachable,
     Unreadable,
+    WrongState,
 )
 from clepsydra_client.exchange import Retries
-from clepsydra_client.given import Changes, Filter, NewMessage, NewTarget, OnFinished, Retry, Which
-from clepsydra_client.records import Accepted, Cancelled, Delivery, Line, Message, Response, Result, Step
+from clepsydra_client.given import (
+    Changes,
+    Filter,
+    Limits,
+    NewMessage,
+    NewTarget,
+    OnFinished,
+    Retry,
+    Which,
+    WhichLetters,
+)
+from clepsydra_client.records import (
+    Accepted,
+    Cancelled,
+    DeadLetter,
+    Delivery,
+    Flow,
+    Line,
+    Message,
+    Partition,
+    Response,
+    Result,
+    Step,
+    Window,
+)
 
 __all__ = [
     "Accepted",
@@ -39,16 +63,20 @@ __all__ = [
     "ClepsydraError",
     "Client",
     "Conflict",
+    "DeadLetter",
     "Delivery",
     "Fault",
     "Filter",
+    "Flow",
     "Forbidden",
+    "Limits",
     "Line",
     "Message",
     "NewMessage",
     "NewTarget",
     "NotFound",
     "OnFinished",
+    "Partition",
     "Refused",
     "Response",
     "Result",
@@ -64,4 +92,7 @@ __all__ = [
     "Unreachable",
     "Unreadable",
     "Which",
+    "WhichLetters",
+    "Window",
+    "WrongState",
 ]

@@ -8,11 +8,15 @@ from typing import Any, Self
 import httpx
 
 from clepsydra_client.carriers import AwaitingCarrier, BlockingCarrier
-from clepsydra_client.endpoints import Awaiting, Blocking, Carrier, Group, M, endpoint
+from clepsydra_client.dead_letters import DeadLetters
+from clepsydra_client.endpoints import Awaiting, Blocking, Carrier, Group, M, endpoint, read_all
 from clepsydra_client.exchange import Call, Retries
+from clepsydra_client.flows import Flows
+from clepsydra_client.given import Moment
 from clepsydra_client.messages import Messages
+from clepsydra_client.records import Partition, Window
 from clepsydra_client.version import __version__
-from clepsydra_client.writing import encoded
+from clepsydra_client.writing import encoded, query
 
 URL = "http://127.0.0.1:8080"
 TIMEOUT_S = 30.0
@@ -23,10 +27,29 @@ class Api(Group[M]):
     """What there is to ask for."""
 
     messages: Messages[M]
+    dead_letters: DeadLetters[M]
+    flows: Flows[M]
 
     def __init__(self, carrier: Carrier) -> None:
         super().__init__(carrier)
         self.messages = Messages(carrier)
+        self.dead_letters = DeadLetters(carrier)
+        self.flows = Flows(carrier)
+
+    @endpoint
+    def windows(self, since: Moment | None = None, until: Moment | None = None) -> Call[tuple[Window, ...]]:
+        """What is in each due minute, and how late it went out: the last hour and the next, unless told."""
+        return Call(
+            method="GET",
+            path="/v1/windows",
+            read=read_all("windows", Window),
+            params=query({"from": since, "to": until}),
+        )
+
+    @endpoint
+    def partitions(self) -> Call[tuple[Partition, ...]]:
+        """Who owns each partition, and what waits there."""
+        return Call(method="GET", path="/v1/partitions", read=read_all("partitions", Partition))
 
     @endpoint
     def request(

@@ -7,12 +7,15 @@
 `Client().messages.get("m")` is a Message, `AsyncClient().messages.get("m")` a coroutine of one; type checkers agree.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from functools import update_wrapper
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, overload
 
+import httpx
+
 from clepsydra_client.exchange import Call
+from clepsydra_client.reading import read
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -39,6 +42,30 @@ class Page(Generic[T]):
 
 Pages = Callable[[str | None], Call[Page[T]]]
 """The call for the page at a cursor."""
+
+
+def read_one(kind: Callable[..., T]) -> Callable[[httpx.Response], T]:
+    """Of an answer that is a record."""
+    return lambda found: read(kind, found.json())
+
+
+def read_all(member: str, kind: Callable[..., T]) -> Callable[[httpx.Response], tuple[T, ...]]:
+    """Of an answer that is `{<member>: [...]}`."""
+    return lambda found: tuple(read(kind, each) for each in found.json()[member])
+
+
+def paged(path: str, params: Mapping[str, str], member: str, kind: Callable[..., T]) -> Pages[T]:
+    """Of a list whose answers are `{<member>: [...], "cursor": ...}`."""
+
+    def read_page(found: httpx.Response) -> Page[T]:
+        content = found.json()
+        return Page(tuple(read(kind, each) for each in content[member]), content.get("cursor"))
+
+    def page(cursor: str | None) -> Call[Page[T]]:
+        more = {} if cursor is None else {"cursor": cursor}
+        return Call(method="GET", path=path, read=read_page, params={**params, **more})
+
+    return page
 
 
 @dataclass(frozen=True, slots=True)

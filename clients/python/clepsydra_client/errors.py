@@ -66,6 +66,10 @@ class TooLate(ApiError):
     """It was handed over, or is finished: `state` says which. The old version stands."""
 
 
+class WrongState(ApiError):
+    """It is not in a state for this: `state` says in which. Nothing was done."""
+
+
 class Conflict(ApiError):
     """The id or the Idempotency-Key was first used with other content."""
 
@@ -118,6 +122,7 @@ class Unavailable(ApiError):
 
 BY_NAME: dict[str, type[ApiError]] = {
     "too_late": TooLate,
+    "wrong_state": WrongState,
     "conflict": Conflict,
     "not_found": NotFound,
     "revision_mismatch": RevisionMismatch,
@@ -129,6 +134,7 @@ BY_NAME: dict[str, type[ApiError]] = {
     "too_many_requests": TooManyRequests,
     "answer_unknown": AnswerUnknown,
     "unavailable": Unavailable,
+    "archive_unavailable": Unavailable,
 }
 BY_STATUS: dict[int, type[ApiError]] = {
     400: Refused,

@@ -12,11 +12,13 @@ from uuid import uuid4
 
 import httpx
 
-from clepsydra_client.errors import ClepsydraError, Unreachable, problem_error
+from clepsydra_client.errors import ApiError, ClepsydraError, Unreachable, problem_error
 
 T = TypeVar("T")
 REPEATED = frozenset({429, 502, 503, 504})
 """What a repeat may mend. All are safe to repeat: whatever changes something carries its Idempotency-Key."""
+NOT_REPEATED = frozenset({"archive_unavailable"})
+"""Unless they say when: without a Retry-After there is no archive at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,9 @@ def _repeated(
         if isinstance(found, httpx.Response) and found.status_code < 400:
             return found
         fault, wait_s = _judged(found)
-        if attempt >= retries.attempts or not _mendable(found) or (wait_s or 0) > retries.longest_retry_after_s:
+        final = wait_s is None and isinstance(fault, ApiError) and fault.name in NOT_REPEATED
+        impatient = (wait_s or 0) > retries.longest_retry_after_s
+        if attempt >= retries.attempts or not _mendable(found) or final or impatient:
             raise fault from (found if isinstance(found, Exception) else None)
         yield Pause(max(wait_s or 0, retries.pause_s(attempt, draw())))
 

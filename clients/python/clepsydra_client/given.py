@@ -81,14 +81,15 @@ class Changes(TypedDict, total=False):
 
 
 class Which(TypedDict, total=False):
-    """Which messages: all that is given must hold. `due_from` is part of it, `due_to` is not."""
+    """Which messages: all that is given must hold. `due_from` is part of it, `due_to` is not; `q`: ids that begin so."""
 
-    state: str
+    state: str | Sequence[str]
     account: str
     tag: str
     channel: str
     due_from: Moment
     due_to: Moment
+    q: str
 
 
 class Filter(TypedDict, total=False):
@@ -99,3 +100,25 @@ class Filter(TypedDict, total=False):
     channel: str
     due_from: Moment
     due_to: Moment
+
+
+class WhichLetters(TypedDict, total=False):
+    """Which dead letters: `state` is dead or unknown, both without it."""
+
+    state: str | Sequence[str]
+    account: str
+    channel: str
+
+
+class Limits(TypedDict, total=False):
+    """The limits of a flow, all of them: what is left out is no limit. `rate` sends in each `per`, one second."""
+
+    rate: int | None
+    per: Length
+    burst: int
+    parallelism: int | None
+    paused: bool
+    note: str
+    honours_key: bool | None
+    timeout: Length | None
+    webhook_secrets: Sequence[str]

@@ -3,13 +3,25 @@
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
 from datetime import timedelta
-from typing import Any, Unpack, overload
+from typing import Any, Literal, Unpack, overload
 from urllib.parse import quote
 
 import httpx
 
 from clepsydra_client.bulk import BYTES_MAX, LINES_MAX, Batches, ndjson_call
-from clepsydra_client.endpoints import Awaiting, Blocking, Group, Lines, M, Page, Pages, endpoint, listing, streaming
+from clepsydra_client.endpoints import (
+    Awaiting,
+    Blocking,
+    Group,
+    Lines,
+    M,
+    Pages,
+    endpoint,
+    listing,
+    paged,
+    read_one,
+    streaming,
+)
 from clepsydra_client.errors import ApiError, problem_error
 from clepsydra_client.exchange import Call
 from clepsydra_client.given import Changes, Filter, Moment, NewMessage, Which
@@ -40,7 +52,7 @@ class Messages(Group[M]):
     @endpoint
     def get(self, message_id: str) -> Call[Message]:
         """All that its owner knows of a message, at this moment. Raises NotFound."""
-        return Call(method="GET", path=message_path(message_id), read=lambda found: read(Message, found.json()))
+        return Call(method="GET", path=message_path(message_id), read=read_one(Message))
 
     @endpoint
     def edit(
@@ -58,7 +70,7 @@ class Messages(Group[M]):
         return Call(
             method="PATCH",
             path=message_path(message_id),
-            read=lambda found: read(Accepted, found.json()),
+            read=read_one(Accepted),
             content=encoded(message_json(changes)),
             headers={} if if_match is None else {"If-Match": f'"{if_match}"'},
             key=idempotency_key,
@@ -70,7 +82,7 @@ class Messages(Group[M]):
         return Call(
             method="DELETE",
             path=message_path(message_id),
-            read=lambda found: read(Cancelled, found.json()),
+            read=read_one(Cancelled),
             key=idempotency_key,
         )
 
@@ -85,15 +97,20 @@ class Messages(Group[M]):
         return _act(message_id, "erase", idempotency_key)
 
     @listing
-    def list(self, *, limit: int | None = None, **which: Unpack[Which]) -> Pages[Message]:
-        """All messages of a kind, oldest due time first, page by page of `limit`; from the archive: some seconds behind."""
-        params = query({**which, "limit": limit})
+    def list(
+        self,
+        *,
+        order: Literal["asc", "desc"] | None = None,
+        bodies: bool | None = None,
+        limit: int | None = None,
+        **which: Unpack[Which],
+    ) -> Pages[Message]:
+        """All messages of a kind by due time, `limit` to a page (1,000 at most); from the archive, a moment behind.
 
-        def page(cursor: str | None) -> Call[Page[Message]]:
-            more = {} if cursor is None else {"cursor": cursor}
-            return Call(method="GET", path=MESSAGES, read=_page, params=params | more)
-
-        return page
+        `bodies`: with theirs, as far as the archive keeps them. Raises Unavailable where there is no archive.
+        """
+        params = query({**which, "order": order, "bodies": bodies, "limit": limit})
+        return paged(MESSAGES, params, "messages", Message)
 
     @overload
     def bulk(
@@ -151,16 +168,11 @@ class Messages(Group[M]):
 
 def _act(message_id: str, act: str, key: str | None) -> Call[Accepted]:
     path = message_path(message_id, act=act)
-    return Call(method="POST", path=path, read=lambda found: read(Accepted, found.json()), key=key)
+    return Call(method="POST", path=path, read=read_one(Accepted), key=key)
 
 
 def _created(found: httpx.Response) -> Accepted:
     return read(Accepted, found.json() | {"repeated": found.status_code == 200})
-
-
-def _page(found: httpx.Response) -> Page[Message]:
-    content = found.json()
-    return Page(tuple(read(Message, each) for each in content["messages"]), content.get("cursor"))
 
 
 def _by_filter(act: str, which: Mapping[str, Any], more: Mapping[str, Any], key: str | None) -> Lines[Result]:

@@ -76,9 +76,12 @@ class Message:
     as_of: datetime | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    finished_at: datetime | None = None
     forgotten_at: datetime | None = None
+    erased: bool = False
     channel: str | None = None
     to: str = ""
+    targets: Any = ()
     body: Any = None
     body_base64: str | None = None
     content_type: str | None = None
@@ -113,3 +116,79 @@ class Result:
     state: str | None = None
     error: ApiError | None = None
     more: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetter:
+    """A delivery that is given up (`dead`), or of which nobody knows whether it arrived (`unknown`): a person decides."""
+
+    id: str
+    target: int
+    state: str
+    channel: str
+    to: str = ""
+    account: str | None = None
+    attempts: int = 0
+    due_at: datetime | None = None
+    last_attempt_at: datetime | None = None
+    held_since: datetime | None = None
+    maybe_sent: bool = False
+    reason: str = ""
+    last_response: Response | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """The limits of a flow as they are set; `held_back`: messages that are due and wait for the end of a pause."""
+
+    key: str
+    rate: int | None = None
+    per: str = "PT1S"
+    burst: int = 1
+    parallelism: int | None = None
+    paused: bool = False
+    note: str = ""
+    honours_key: bool | None = None
+    timeout: str | None = None
+    webhook_secrets: tuple[str, ...] = ()
+    set_at: datetime | None = None
+    held_back: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """One due minute. Those in flight are pending or retrying too; latenesses are upper bounds."""
+
+    minute: datetime
+    life: str
+    pending: int = 0
+    in_flight: int = 0
+    retrying: int = 0
+    delivered: int = 0
+    dead: int = 0
+    cancelled: int = 0
+    expired: int = 0
+    unknown: int = 0
+    attempted: int = 0
+    on_time: int = 0
+    lateness_ms_p50: int | None = None
+    lateness_ms_p99: int | None = None
+    lateness_ms_max: int | None = None
+    as_of: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Partition:
+    """Who owns a partition, and what it has to do; `silent`: nothing was heard of its owner for 15 s."""
+
+    partition: int
+    owner: str | None = None
+    silent: bool = False
+    since: datetime | None = None
+    as_of: datetime | None = None
+    rows: int = 0
+    pending: Mapping[str, int] = field(default_factory=dict)
+    in_flight: Mapping[str, int] = field(default_factory=dict)
+    waiting: Mapping[str, int] = field(default_factory=dict)
+    paused: Mapping[str, int] = field(default_factory=dict)
+    commands: int = 0

@@ -35,10 +35,18 @@ def message_json(message: Mapping[str, Any]) -> dict[str, Any]:
 
 def query(given: Mapping[str, Any]) -> dict[str, str]:
     """The parameters that are not None."""
-    return {
-        name: value if isinstance(value, str) else _word(value) for name, value in given.items() if value is not None
-    }
+    return {name: _word(value) for name, value in given.items() if value is not None}
 
 
 def _word(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value if isinstance(value, int) else plain(value))
+    match value:
+        case str():
+            return value
+        case bool():
+            return str(value).lower()
+        case int():
+            return str(value)
+        case list() | tuple() | set() | frozenset():
+            return ",".join(map(_word, value))
+        case _:
+            return str(plain(value))

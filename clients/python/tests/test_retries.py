@@ -94,6 +94,11 @@ def test_a_refusal_is_not_repeated(status):
     assert len(run([problem(status)])[0]) == 1
 
 
+def test_a_list_without_an_archive_is_told_at_once_and_waited_for_where_it_is_away():
+    assert len(run([problem(503, "archive_unavailable")])[0]) == 1
+    assert len(run([problem(503, "archive_unavailable", {"Retry-After": "5"}), ACCEPTED])[0]) == 2
+
+
 def test_what_no_repeat_mends_is_not_repeated():
     requests, _, fault = run([httpx.UnsupportedProtocol("no scheme")])
     assert len(requests) == 1
