@@ -174,6 +174,62 @@ def test_a_list_goes_on_page_by_page_only_as_far_as_it_is_read():
     ]
 
 
+def test_a_list_takes_states_and_flags():
+    gateway = Gateway(httpx.Response(200, json={"messages": [], "as_of": None}))
+    assert list(gateway.client().messages.list(state=["dead", "unknown"], bodies=True, order="desc", limit=7)) == []
+    assert dict(gateway.requests[0].url.params) == {
+        "state": "dead,unknown", "bodies": "true", "order": "desc", "limit": "7"
+    }  # fmt: skip
+
+
+LETTER = {
+    "id": "m",
+    "target": 1,
+    "state": "dead",
+    "channel": "webhook",
+    "attempts": 3,
+    "held_since": ACCEPTED["due_at"],
+}
+
+
+def test_dead_letters_are_listed_and_acted_on():
+    acted = {"id": "m", "state": "partial", "results": {"0": "delivered", "1": "scheduled"}}
+    gateway = Gateway(httpx.Response(200, json={"dead_letters": [LETTER]}), httpx.Response(200, json=acted))
+    letters = gateway.client().dead_letters
+    (letter,) = letters.list(state="dead")
+    assert (letter.id, letter.target, letter.held_since) == ("m", 1, DUE)
+    assert letters.retry(letter.id, target=letter.target).results["1"] == "scheduled"
+    assert letters.discard("m").state == letters.mark_sent("m").state == "partial"
+    assert [(r.method, r.url.path, r.content) for r in gateway.requests] == [
+        ("GET", "/v1/dead-letters", b""),
+        ("POST", "/v1/dead-letters/m/retry", b'{"target":1}'),
+        ("POST", "/v1/dead-letters/m/discard", b""),
+        ("POST", "/v1/dead-letters/m/mark-sent", b""),
+    ]
+
+
+def test_limits_of_flows_are_set_shown_and_removed():
+    flow = {"key": "channel:log", "rate": 10, "per": "PT1S", "burst": 1, "paused": False, "set_at": ACCEPTED["due_at"]}
+    gateway = Gateway(httpx.Response(200, json=flow))
+    flows = gateway.client().flows
+    assert flows.set("channel:log", rate=10, per=timedelta(seconds=1)).rate == 10
+    assert flows.get("channel:log").set_at == flows.remove("channel:log").set_at == DUE
+    assert [(r.method, r.url.raw_path, r.content) for r in gateway.requests] == [
+        ("PUT", b"/v1/flows/channel%3Alog", b'{"rate":10,"per":"PT1S"}'),
+        ("GET", b"/v1/flows/channel%3Alog", b""),
+        ("DELETE", b"/v1/flows/channel%3Alog", b""),
+    ]
+    assert Gateway(httpx.Response(200, json={"flows": [flow]})).client().flows.list()[0].key == "channel:log"
+
+
+def test_windows_and_partitions_are_read():
+    minute = {"minute": ACCEPTED["due_at"], "life": "open", "pending": 3, "lateness_ms_p50": None}
+    gateway = Gateway(httpx.Response(200, json={"windows": [minute], "partitions": [{"partition": 0, "owner": "o"}]}))
+    assert gateway.client().windows(DUE, "2027-01-04T09:00:00Z")[0].pending == 3
+    assert gateway.client().partitions()[0].owner == "o"
+    assert dict(gateway.requests[0].url.params) == {"from": DUE.isoformat(), "to": "2027-01-04T09:00:00Z"}
+
+
 RESULTS = (
     b'{"id":"a","state":"cancelled"}\n{"id":"b","error":{"type":"urn:clepsydra:problem:too_late","state":"emitted"}}\n'
 )
