@@ -185,6 +185,7 @@ class CourierPartition(CourierGuards):
                 await self.clock.sleep_ms(TICK_MS)
                 await self._log.check()
                 self._writer.repair(self._log.take_void())
+                self.pool.shed()
                 ticks += 1
                 if ticks % TICKS_TO_FORGET == 0:
                     self.memory.forget(self.clock.now_ms() - MEMORY_MS)
@@ -357,7 +358,7 @@ class CourierPartition(CourierGuards):
             outcome = Unknown(reason=f"the channel answered {outcome!r}, which is no outcome: mend the channel")
         assert not isinstance(outcome, Delivered)
         if isinstance(outcome, RetryLater) and outcome.maybe_sent and not self.honours_key(job.message):
-            outcome = Unknown(reason=outcome.reason, response=outcome.response)
+            outcome = Unknown(reason=outcome.reason, response=outcome.response, unanswered=outcome.unanswered)
         return replace(outcome, maybe_sent=True) if job.maybe and not outcome.maybe_sent else outcome
 
     # ---- outcomes out

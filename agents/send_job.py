@@ -7,6 +7,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from agents.gate import Gate
+from agents.lane import Lane
 from schemas.due import DueMessage
 from schemas.outcomes import Outcome
 from schemas.times import EPOCH
@@ -20,9 +21,9 @@ class Hold(Enum):
 
 
 class Job(Struct, gc=False):
-    """`maybe`: a former courier may have begun this turn. `at_ms`: its slot, once it has one; `gates`: who gave it.
+    """`maybe`: a former courier may have begun this turn. The rest is known once it is over.
 
-    The rest is known once it is over.
+    `at_ms`: its slot, once it has one, and `gates`: who gave it. `lanes`: those in which it is under way.
     """
 
     hands: "Hands"
@@ -35,6 +36,7 @@ class Job(Struct, gc=False):
     ended: datetime = EPOCH
     at_ms: int = -1
     gates: tuple[Gate, ...] = ()
+    lanes: tuple[Lane["Job"], ...] = ()
 
 
 class Hands(Protocol):

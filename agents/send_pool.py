@@ -1,7 +1,7 @@
 """The hands of one channel in one process: long-lived workers that send what all its partitions give them."""
 
 import asyncio
-from collections import Counter, defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterable
 from datetime import datetime
 from types import coroutine
@@ -9,11 +9,13 @@ from typing import Any
 
 import structlog
 
+from agents.breakers import Breakers
 from agents.early_jobs import EarlyJobs
 from agents.flows import Flows
+from agents.lanes import Lanes
 from agents.ports import Channel, Clock
 from agents.send_job import Hold, Job, endpoint
-from schemas.outcomes import Outcome, RetryLater, Unknown
+from schemas.outcomes import Deferred, Delivered, Outcome, RetryLater, Unknown
 from schemas.times import EPOCH, at
 
 TURN = 100
@@ -42,13 +44,11 @@ class SendPool:
         self.flows = Flows() if flows is None else flows
         self.clock = clock
         self._on_broken = on_broken
-        self._share = share or max(1, channel.concurrency // 4)
         self._jobs: deque[Job] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
-        self._busy: Counter[str] = Counter()
-        self._parked: defaultdict[str, deque[Job]] = defaultdict(deque)
-        self._full: set[str] = set()
+        self._lanes = Lanes(channel.name, share or max(1, channel.concurrency // 4), self.flows)
+        self._breakers = Breakers(channel.name)
         self._early = EarlyJobs(clock, self.add)
         self._now_ms, self._now = 0, EPOCH
 
@@ -78,32 +78,34 @@ class SendPool:
 
     # ---- limits
 
-    def is_full(self, place: str) -> bool:
-        """Whether an endpoint has its share of the sends under way."""
-        return place in self._full
+    def shed(self) -> None:
+        """What would wait too long for an endpoint or a flow goes back to the timetable meanwhile. Called each second."""
+        now = self.now()
+        for job, until_ms, place in self._lanes.surplus(self._now_ms):
+            reason = f"{place} is busy: it comes again at {at(until_ms):%H:%M:%S} (UTC)"
+            job.hands.tell(job, Deferred(until=at(until_ms), reason=reason), None, now)
 
-    def _enter(self, place: str) -> None:
-        if place:
-            self._busy[place] += 1
-            if self._busy[place] >= self._share:
-                self._full.add(place)
+    def _enter(self, job: Job) -> None:
+        probe = bool(self._breakers.known) and self._breakers.is_probe(endpoint(job.message.to))
+        self._lanes.enter(job, self.clock.now_ms(), probe=probe)
+        job.hands.sending(1)
 
-    def _leave(self, place: str) -> None:
-        if not place:
-            return
-        self._busy[place] -= 1
-        self._full.discard(place)
-        if not self._busy[place]:
-            del self._busy[place]
-        self._unpark(place)
+    def _leave(self, job: Job) -> None:
+        job.hands.sending(-1)
+        self._go_on(self._lanes.leave(job, self.clock.now_ms()))
 
-    def _unpark(self, place: str) -> None:
-        """One more job for an endpoint; called too when one was not sent after all."""
-        parked = None if place in self._full else self._parked.get(place)
+    def _go_on(self, parked: list[Job]) -> None:
         if parked:
-            self._jobs.appendleft(parked.popleft())
-            if not parked:
-                del self._parked[place]
+            self._jobs.extendleft(reversed(parked))
+            self._more()
+
+    def _tell(self, job: Job, outcome: Outcome, begun: datetime | None) -> None:
+        """The outcome of a send; and what it says of its endpoint."""
+        if type(outcome) is not Delivered or self._breakers.known:
+            place = endpoint(job.message.to)
+            if place and self._breakers.judge(place, outcome, self.clock.now_ms()):
+                self._go_on(self._lanes.empty(place))
+        job.hands.tell(job, outcome, begun, self.now())
 
     # ---- workers
 
@@ -136,8 +138,9 @@ class SendPool:
                 self._idle.append(waiting)
                 await waiting
             job = jobs.popleft()
-            if self._full and self.is_full(place := endpoint(job.message.to)):
-                self._parked[place].append(job)
+            lane = self._lanes.blocked(job)
+            if lane is not None:
+                self._go_on(self._lanes.park(job, lane))
                 continue
             under_way = send(job) if not self.flows else self._step(job)
             if under_way is not None:
@@ -145,8 +148,8 @@ class SendPool:
                 await under_way
                 turn = 0
                 continue
-            if self._parked:
-                self._unpark(endpoint(job.message.to))
+            if self._lanes.waiting:
+                self._go_on(self._lanes.pass_by(job))
             if (turn := turn + 1) == TURN:
                 turn = 0
                 await self.clock.sleep_ms(0)
@@ -156,7 +159,10 @@ class SendPool:
         return self._send(job) if job.hands.honours_key(job.message) else self._send_noted(job)
 
     def _may_send(self, job: Job, now: datetime) -> bool:
-        held = job.hands.hold(job, now)
+        held: Outcome | Hold | None = None
+        if self._breakers.known and (place := endpoint(job.message.to)):
+            held = self._breakers.refuse(job, place, self.clock.now_ms())
+        held = held or job.hands.hold(job, now)
         if held is None:
             return True
         if held is Hold.EARLY:
@@ -174,23 +180,20 @@ class SendPool:
         try:
             waiting = sending.send(None)
         except StopIteration as end:
-            job.hands.tell(job, end.value, begun, self.now())
+            self._tell(job, end.value, begun)
             return None
         except Exception as error:  # noqa: BLE001 - a channel may fail in any way
-            job.hands.tell(job, self._failed(job, error), begun, self.now())
+            self._tell(job, self._failed(job, error), begun)
             return None
         return self._rest(job, sending, waiting, begun)
 
     async def _rest(self, job: Job, sending: Coroutine[Any, Any, Outcome], waiting: Any, begun: datetime) -> None:
-        place = endpoint(job.message.to)
-        self._enter(place)
-        job.hands.sending(1)
+        self._enter(job)
         try:
             outcome = await self._bounded(job, go_on(sending, waiting))
-            job.hands.tell(job, outcome, begun, self.now())
+            self._tell(job, outcome, begun)
         finally:
-            job.hands.sending(-1)
-            self._leave(place)
+            self._leave(job)
 
     async def _bounded(self, job: Job, rest: Coroutine[Any, Any, Outcome]) -> Outcome:
         """The outcome of a send, within the channel's timeout; failures are outcomes too."""
@@ -201,7 +204,7 @@ class SendPool:
         except TimeoutError as error:
             if not bound.expired():
                 return self._failed(job, error)
-            return self._unanswered(job, f"no answer within {self.channel.timeout_ms} ms")
+            return self._doubtful(job, f"no answer within {self.channel.timeout_ms} ms", unanswered=True)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
@@ -212,31 +215,29 @@ class SendPool:
 
     async def _send_noted(self, job: Job) -> None:
         """On a channel that honours no key: what may begin is durable before it does (rule 10)."""
-        place = endpoint(job.message.to)
         if not self._may_send(job, self.now()):
-            self._unpark(place)
+            self._go_on(self._lanes.pass_by(job))
             return
-        self._enter(place)
-        job.hands.sending(1)
+        self._enter(job)
         try:
             if await job.hands.note(job):
                 if (wait_ms := job.hands.spaced_ms(job)) > 0:
                     await self.clock.sleep_ms(wait_ms)
                 begun = self.now()
                 outcome = await self._bounded(job, self.channel.send(job.message))
-                job.hands.tell(job, outcome, begun, self.now())
+                self._tell(job, outcome, begun)
         finally:
-            job.hands.sending(-1)
-            self._leave(place)
+            self._leave(job)
 
     def _failed(self, job: Job, error: BaseException) -> Outcome:
         message = job.message
         log.error("channel_raised", channel=self.channel.name, key=message.key, turn=message.turn, exc_info=error)
-        return self._unanswered(job, f"{type(error).__name__}: {error}")
+        return self._doubtful(job, f"{type(error).__name__}: {error}", unanswered=False)
 
-    def _unanswered(self, job: Job, reason: str) -> Outcome:
-        honoured = job.hands.honours_key(job.message)
-        return RetryLater(reason=reason, maybe_sent=True) if honoured else Unknown(reason=reason)
+    def _doubtful(self, job: Job, reason: str, *, unanswered: bool) -> Outcome:
+        if job.hands.honours_key(job.message):
+            return RetryLater(reason=reason, maybe_sent=True, unanswered=unanswered)
+        return Unknown(reason=reason, unanswered=unanswered)
 
 
 @coroutine

@@ -28,11 +28,12 @@ class Delivered(_Outcome, frozen=True, kw_only=True, tag="delivered"):
 
 
 class RetryLater(_Outcome, frozen=True, kw_only=True, tag="retry_later"):
-    """It failed and may work later; `after_ms`: the receiver's own wish."""
+    """It failed and may work later; `after_ms`: the receiver's own wish; `unanswered`: no sign of life from its endpoint."""
 
     reason: str
     after_ms: int | None = None
     maybe_sent: bool = False
+    unanswered: bool = False
 
 
 class Rejected(_Outcome, frozen=True, kw_only=True, tag="rejected"):
@@ -64,10 +65,11 @@ class Stale(_Outcome, frozen=True, kw_only=True, tag="stale"):
 
 
 class Unknown(_Outcome, frozen=True, kw_only=True, tag="unknown"):
-    """Perhaps sent, on a channel that honours no key."""
+    """Perhaps sent, on a channel that honours no key; `unanswered` as of RetryLater."""
 
     reason: str
     maybe_sent: bool = True
+    unanswered: bool = False
 
 
 Outcome = Delivered | RetryLater | Rejected | Deferred | Expired | Stale | Unknown

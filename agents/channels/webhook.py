@@ -67,10 +67,10 @@ class WebhookChannel:
         assert isinstance(exchange, Exchange)
         try:
             if not exchange.is_connected():
-                return RetryLater(reason="the connection was closed as soon as it stood")
+                return RetryLater(reason="the connection was closed as soon as it stood", unanswered=True)
             response = await exchange.post(request, began_s + self.timeout_ms / 1_000)
         except NoAnswerError as fault:
-            return RetryLater(reason=clean(str(fault), 300), maybe_sent=True)
+            return RetryLater(reason=clean(str(fault), 300), maybe_sent=True, unanswered=True)
         except BaseException:
             exchange.should_close = True
             raise

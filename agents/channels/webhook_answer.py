@@ -56,9 +56,9 @@ def not_connected(fault: Exception) -> Outcome:
         case InvalidURL():
             return Rejected(reason=clean(f"not a URL that can be requested: {fault}", REASON_KEPT))
         case TimeoutError():
-            return RetryLater(reason="no connection within the time limit")
+            return RetryLater(reason="no connection within the time limit", unanswered=True)
         case _:
-            return RetryLater(reason=clean(f"no connection: {fault}", REASON_KEPT))
+            return RetryLater(reason=clean(f"no connection: {fault}", REASON_KEPT), unanswered=True)
 
 
 def response_of(status: int, headers: dict[bytes, bytes], body: bytes) -> Response:

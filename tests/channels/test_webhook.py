@@ -252,7 +252,7 @@ async def test_a_tls_handshake_that_hangs_was_surely_not_sent(make_webhook, raw_
     channel = await make_webhook(webhook_timeout_ms=300)
     async with raw_server(talk) as port:
         outcome = await channel.send(due(to=f"https://127.0.0.1:{port}/"))
-    assert outcome == RetryLater(reason="no connection within the time limit")
+    assert outcome == RetryLater(reason="no connection within the time limit", unanswered=True)
 
 
 async def test_a_request_without_an_answer_was_perhaps_sent(make_webhook, raw_server, due):
