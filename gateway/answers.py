@@ -118,7 +118,7 @@ def edited_response(answer: Answer) -> Response:
 def cancelled_response(answer: Answer) -> Response:
     """200 if any target was cancelled, now or before. Raises ProblemError."""
     if answer.result not in ("cancelled", "partly_cancelled"):
-        raise _problem(answer)
+        raise problem_of(answer)
     assert answer.state is not None
     return json_response(Cancelled(id=answer.id, state=answer.state, results=answer.deliveries))
 
@@ -126,14 +126,14 @@ def cancelled_response(answer: Answer) -> Response:
 def acted_response(answer: Answer) -> Response:
     """200. Raises ProblemError."""
     if answer.result != "accepted" or answer.state is None:
-        raise _problem(answer)
+        raise problem_of(answer)
     return json_response(Acted(id=answer.id, state=answer.state, results=answer.deliveries))
 
 
 def looked_response(answer: Answer, as_of: datetime) -> Response:
     """200. Raises ProblemError."""
     if answer.view is None or answer.state is None:
-        raise _problem(answer)
+        raise problem_of(answer)
     return json_response(view(answer.view, answer.state, as_of), headers=_tag(answer.view.revision))
 
 
@@ -144,7 +144,7 @@ def json_response(content: Struct, status: int = 200, headers: dict[str, str] | 
 
 def _accepted(answer: Answer, status: int, headers: dict[str, str]) -> Response:
     if answer.result != "accepted" or answer.state is None or answer.due_at is None:
-        raise _problem(answer)
+        raise problem_of(answer)
     shown = Accepted(id=answer.id, state=answer.state, due_at=answer.due_at, revision=answer.revision)
     return json_response(shown, status, headers | _tag(answer.revision))
 
@@ -153,7 +153,7 @@ def _tag(revision: int) -> dict[str, str]:
     return {"ETag": f'"{revision}"'}
 
 
-def _problem(answer: Answer) -> ProblemError:
+def problem_of(answer: Answer) -> ProblemError:
     """The problem that a refusal is."""
     more: dict[str, Any] = {"id": answer.id, "state": answer.state, "revision": answer.revision or None}
     match answer.result:

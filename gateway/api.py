@@ -3,6 +3,8 @@
 from fastapi import FastAPI, Response
 
 from gateway.actions import actions_router, dead_letters_router
+from gateway.answering import Answering
+from gateway.bulk_routes import bulk_router
 from gateway.flow_routes import flows_router
 from gateway.key_routes import keys_router
 from gateway.keys import KeyRing
@@ -31,6 +33,8 @@ def create_api(parts: Parts) -> FastAPI:
     metrics = GatewayMetrics(lambda: commander.waiting)
     metrics.observe(app)
     add_problem_handlers(app)
+    answering = Answering(commander)
+    app.include_router(bulk_router(answering))  # before the ids: what these routes are called is no id
     app.include_router(messages_router(commander, clock))
     app.include_router(schedules_router(clock))
     app.include_router(windows_router(parts.windows, clock, settings.partitions))

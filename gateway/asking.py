@@ -3,18 +3,22 @@
 from gateway.problems import ProblemError
 from schemas.commands import Answer, Command
 from topology.commander import Commander
-from topology.commander_errors import AnswerUnknownError, CommandRefusedError
+from topology.commander_errors import CommandError, CommandRefusedError
 
 
 async def ask(commander: Commander, command: Command) -> Answer:
     """Raises ProblemError: 504 when it may be done or not, 503 when it was not written."""
     try:
         return await commander.ask(command)
-    except AnswerUnknownError as fault:
-        detail = f"{fault.problem}; {fault.remedy}"
-        raise ProblemError(
-            504, "answer_unknown", "The answer is unknown", detail, command_id=fault.command_id, id=command.id
-        ) from None
-    except CommandRefusedError as fault:
-        detail = f"{fault.problem}; {fault.remedy}"
-        raise ProblemError(503, "unavailable", "Not now", detail, headers={"Retry-After": "1"}, id=command.id) from None
+    except CommandError as fault:
+        raise unanswered(fault, command.id) from None
+
+
+def unanswered(fault: CommandError, message_id: str) -> ProblemError:
+    """504 when it may be done or not, 503 when it was not written."""
+    detail = f"{fault.problem}; {fault.remedy}"
+    if isinstance(fault, CommandRefusedError):
+        return ProblemError(503, "unavailable", "Not now", detail, headers={"Retry-After": "1"}, id=message_id)
+    return ProblemError(
+        504, "answer_unknown", "The answer is unknown", detail, command_id=fault.command_id, id=message_id
+    )

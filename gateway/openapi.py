@@ -1,16 +1,17 @@
 """What the API says of itself: schemas come from the records that decode the requests and make the answers."""
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, NamedTuple
 
 import msgspec
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
-from msgspec import NODEFAULT, UNSET, Raw, Struct
+from msgspec import Struct
 
 from gateway.keys import needs
 from gateway.problems import PROBLEM_TYPE, TYPE_PREFIX, ProblemDetails
 from schemas.settings_records import Scope
+from schemas.shown import shown
 
 REF = "#/components/schemas/{name}"
 RECORDS = "x-records"
@@ -59,6 +60,12 @@ FAULTS = {
         "the revision is 2: read it again and decide on what it is now",
     ),
     413: Refusal("the request is too large", "too_large", "The request is too large", "it has 2097152 bytes"),
+    415: Refusal(
+        "the encoding is not known",
+        "unsupported_encoding",
+        "The encoding is not known",
+        "Content-Encoding 'br' is not known here: send the lines as they are, or as gzip",
+    ),
     422: Refusal(
         "a field is not valid: `errors` names it, with the remedy",
         "invalid",
@@ -88,10 +95,10 @@ def described(
     Use: `@router.post("", summary="…", **described("write", {201: Shown(…)}, (409, 422), asked=Shown(…)))`.
     401 and 403 need not be named; `optional`: a request without a body will do.
     """
-    shown = [*given.values(), *([asked] if asked else [])]
+    told = [*given.values(), *([asked] if asked else [])]
     extra: dict[str, Any] = {
         "security": [{"key": [scope]}],
-        RECORDS: _schemas({one.record for one in shown} | {ProblemDetails}),
+        RECORDS: _schemas({one.record for one in told} | {ProblemDetails}),
     }
     if asked is not None:
         extra["requestBody"] = {"required": not optional, "description": asked.said, "content": _content(asked)}
@@ -118,7 +125,7 @@ def _ref(record: type[Struct]) -> dict[str, str]:
 
 
 def _schemas(records: set[type[Struct]]) -> dict[str, Any]:
-    _, components = msgspec.json.schema_components([_showable(record) for record in records], ref_template=REF)
+    _, components = msgspec.json.schema_components([shown(record) for record in records], ref_template=REF)
     return components
 
 
@@ -150,23 +157,3 @@ def _only_documented(operation: dict[str, Any]) -> None:
     answer = operation["responses"].get("422", {})
     if PROBLEM_TYPE not in answer.get("content", {}):
         operation["responses"].pop("422", None)
-
-
-def _showable(record: type[Struct]) -> type[Struct]:
-    """The record with `Any` in place of raw JSON, whose default msgspec cannot show."""
-    hints = get_type_hints(record, include_extras=True)
-    fields: list[tuple[str, Any] | tuple[str, Any, Any]] = []
-    for field in msgspec.structs.fields(record):
-        raw = Raw in getattr(hints[field.name], "__args__", (hints[field.name],))
-        kind = Any if raw else hints[field.name]
-        if raw:
-            fields.append((field.encode_name, kind, UNSET))
-        elif field.required:
-            fields.append((field.encode_name, kind))
-        elif field.default_factory is not NODEFAULT:
-            fields.append((field.encode_name, kind, field.default_factory()))
-        else:
-            fields.append((field.encode_name, kind, field.default))
-    shown = msgspec.defstruct(record.__name__, fields, kw_only=True)
-    shown.__doc__ = record.__doc__
-    return shown

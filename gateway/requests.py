@@ -13,7 +13,7 @@ from gateway.problems import ProblemError, invalid
 from schemas.commands import Which
 from schemas.ids import ANY_ID_MAX, ID_MAX, id_fault
 from schemas.message import Changes, Input, Message
-from schemas.wire import Fault, explain
+from schemas.wire import NOT_READ, Fault, explain
 
 REQUEST_BYTES_MAX = 1024 * 1024
 KEY_MAX = 255
@@ -71,17 +71,18 @@ async def read_body(request: Request) -> bytes:
     """The whole body. Raises ProblemError 413 for more than 1 MiB, without reading further."""
     length = request.headers.get("content-length", "")
     if length.isdigit() and int(length) > REQUEST_BYTES_MAX:
-        raise _too_large(f"it has {length} bytes")
+        raise too_large(f"it has {length} bytes")
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
         if size > REQUEST_BYTES_MAX:
-            raise _too_large("it has more")
+            raise too_large("it has more")
         parts.append(part)
     return b"".join(parts)
 
 
-def _too_large(found: str) -> ProblemError:
+def too_large(found: str) -> ProblemError:
+    """413: `found` says how large it is."""
     detail = f"{REQUEST_BYTES_MAX} bytes are the most a request may have and {found}: a message's body may have 262144"
     return ProblemError(413, "too_large", "The request is too large", detail)
 
@@ -109,12 +110,16 @@ def decoded(body: bytes, into: type[Any]) -> Any:
     """Raises ProblemError: 400 for what is no JSON, 422 naming the field, the problem and the remedy."""
     try:
         return msgspec.json.decode(body, type=into)
-    except msgspec.ValidationError as fault:
-        raise invalid(_explained(fault)) from None
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
-        detail = "send a JSON object, and `Content-Type: application/json`"
-        problem = Fault("", f"the body is not JSON: {fault}", detail)
-        raise ProblemError(400, "not_json", "The body is not JSON", str(problem), errors=(problem,)) from None
+    except NOT_READ as fault:
+        raise decoding_problem(fault, "send a JSON object, and `Content-Type: application/json`") from None
+
+
+def decoding_problem(fault: Exception, remedy: str) -> ProblemError:
+    """Of what a decoder raises: 422 naming the field; 400 for what is no JSON, with the remedy."""
+    if isinstance(fault, msgspec.ValidationError):
+        return invalid(_explained(fault))
+    problem = Fault("", f"the body is not JSON: {fault}", remedy)
+    return ProblemError(400, "not_json", "The body is not JSON", str(problem), errors=(problem,))
 
 
 def _explained(fault: Exception) -> Fault:

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -17,6 +17,7 @@ from topology.commander_errors import AnswerUnknownError, CommandError, CommandR
 from topology.commander_links import AnswerListener, CommandWriter
 from topology.partitions import partition_of
 from topology.settings import Settings
+from topology.tally import Tally
 
 ANSWER_TIMEOUT_S = 10.0
 SLICE = 2_000
@@ -31,6 +32,13 @@ class _Parcel(NamedTuple):
     refused: Callable[[str], CommandError] | None
 
 
+class _Place(NamedTuple):
+    """Where an answer is waited for."""
+
+    tally: Tally
+    number: int
+
+
 class Commander:
     """Asks the owners of messages, over Kafka. Answers come into one partition of `answers`, read from its end.
 
@@ -42,7 +50,7 @@ class Commander:
         self._partitions = settings.partitions
         self._timeout_s = answer_timeout_s
         self._reply_to = secrets.randbelow(settings.partitions)
-        self._asked: dict[str, list[asyncio.Future[Answer]]] = {}
+        self._asked: dict[str, list[_Place]] = {}
         self._writer = CommandWriter(settings)
         self._listener = AnswerListener(settings, self._reply_to, self._answered)
         self._lanes = [CommandLane(number, self._writer.write) for number in range(settings.partitions)]
@@ -74,11 +82,9 @@ class Commander:
             return
         self._stopping = True
         await asyncio.gather(*(lane.drained() for lane in self._lanes))
-        for command_id, answers in self._asked.items():
-            for answer in answers:
-                if not answer.done():
-                    answer.set_exception(AnswerUnknownError.stopped(command_id))
-                    answer.exception()
+        for command_id, places in self._asked.items():
+            for tally, number in places:
+                tally.take(number, AnswerUnknownError.stopped(command_id))
         await self._writer.stop()
         await self._listener.stop()
 
@@ -99,16 +105,16 @@ class Commander:
         It ends when all are answered, or when for 10 s none was. A `command_id` names one request.
         """
         addressed = [replace(command, reply_to=self._reply_to) for command in commands]
-        answers = [self._expect(command.command_id) for command in addressed]
+        tally = Tally(len(addressed))
         try:
-            faults: dict[str, CommandError] = {}
-            async for some in self._load(addressed):
-                faults |= some
-            await self._until_quiet([a for c, a in zip(addressed, answers, strict=True) if c.command_id not in faults])
-            return [self._outcome(c, a, faults) for c, a in zip(addressed, answers, strict=True)]
+            places = self._expect(addressed, tally)
+            async for faults in self._load(addressed):
+                for command_id, fault in faults.items():
+                    tally.take(places[command_id], fault)
+            await tally.until_quiet(self._timeout_s)
         finally:
-            for command, answer in zip(addressed, answers, strict=True):
-                self._forget(command.command_id, answer)
+            self._forget(addressed, tally)
+        return tally.answers(lambda number: AnswerUnknownError.late(addressed[number].command_id, self._timeout_s))
 
     async def tell_many(self, commands: Iterable[Command]) -> None:
         """Returns when all are in Kafka; no answer is wanted. Raises the first CommandError: then repeat them all."""
@@ -143,36 +149,21 @@ class Commander:
         except LaneFullError:
             return _Parcel(ids, None, CommandRefusedError.backlog)
 
-    def _expect(self, command_id: str) -> asyncio.Future[Answer]:
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._asked.setdefault(command_id, []).append(answer)
-        return answer
+    def _expect(self, commands: Sequence[Command], tally: Tally) -> dict[str, int]:
+        for number, command in enumerate(commands):
+            self._asked.setdefault(command.command_id, []).append(_Place(tally, number))
+        return {command.command_id: number for number, command in enumerate(commands)}
 
     def _answered(self, answer: Answer) -> None:
-        for future in self._asked.pop(answer.command_id, ()):
-            if not future.done():
-                future.set_result(answer)
+        for tally, number in self._asked.pop(answer.command_id, ()):
+            tally.take(number, answer)
 
-    def _forget(self, command_id: str, answer: asyncio.Future[Answer]) -> None:
+    def _forget(self, commands: Sequence[Command], tally: Tally) -> None:
         """A caller leaves; others may wait for the same command."""
-        others = [a for a in self._asked.pop(command_id, ()) if a is not answer]
-        if others:
-            self._asked[command_id] = others
-
-    async def _until_quiet(self, answers: Iterable[asyncio.Future[Answer]]) -> None:
-        waiting = {answer for answer in answers if not answer.done()}
-        while waiting:
-            done, waiting = await asyncio.wait(waiting, timeout=self._timeout_s)
-            if not done:
-                return
-
-    def _outcome(
-        self, command: Command, answer: asyncio.Future[Answer], faults: Mapping[str, CommandError]
-    ) -> Answer | CommandError:
-        if not answer.done():
-            return faults.get(command.command_id) or AnswerUnknownError.late(command.command_id, self._timeout_s)
-        fault = answer.exception()
-        return fault if isinstance(fault, CommandError) else answer.result()
+        for command in commands:
+            others = [place for place in self._asked.pop(command.command_id, ()) if place.tally is not tally]
+            if others:
+                self._asked[command.command_id] = others
 
 
 async def _failures(parcels: Iterable[_Parcel]) -> dict[str, CommandError]:
