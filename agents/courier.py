@@ -36,10 +36,11 @@ from schemas.outcomes import (
 )
 from schemas.times import MILLISECOND
 
-IN_HAND_MAX = 25_000
 WAITING_BYTES_MAX = 8 * 1024 * 1024
 PAUSES_MAX = 50
 """Of the writer of outcomes, while there is something to send; each is some milliseconds."""
+HERD = 500
+"""Messages of all partitions within a pause: while so many come, more are on their way."""
 CHUNK = 50
 """Messages prepared before the workers get their turn: the first starts within a millisecond."""
 EARLY_MAX = timedelta(seconds=5)
@@ -92,15 +93,17 @@ class CourierPartition(CourierGuards):
         self._pause = pause
         self._writer = OutcomeWriter(self._log, memory, self._durable, self._fail, self._collect if pause else None)
         self._order = InOrder()
+        self._sizes: dict[int, int] = {}
+        """Bytes of each message of a record that is not done."""
         self._inbox: deque[tuple[int, bytes | None, Callable[[], object]]] = deque()
         self._waiting_bytes = 0
-        self._room, self._less = asyncio.Event(), asyncio.Event()
+        self._room = asyncio.Event()
         self._room.set()
         self._taking = Duty(self._take_records, self._fail)
         self._tick: asyncio.Task[None] | None = None
         self._recovery: asyncio.Task[None] | None = None
         self.in_flight = {}
-        self._in_hand = self._sending = self._acking = 0
+        self._in_hand = self._bytes_in_hand = self._sending = self._acking = 0
         self._first_fed: int | None = None
 
     # ---- life
@@ -168,6 +171,7 @@ class CourierPartition(CourierGuards):
         self._inbox.clear()
         self.in_flight.clear()
         self._room.set()
+        self.pool.in_hand.take(-self._in_hand, -self._bytes_in_hand)
         self._watch.in_flight(self.channel.name, -self._in_hand)
 
     def _fail(self, error: Exception) -> None:
@@ -215,8 +219,11 @@ class CourierPartition(CourierGuards):
         """What waits to be sent goes first, for a while: a herd is in hand before its outcomes are written."""
         assert self._pause is not None
         for _ in range(PAUSES_MAX):
+            if self.pool.in_hand.full():
+                return
+            taken = self.pool.taken
             await self._pause()
-            if not self._inbox and not self.pool.waiting():
+            if not self._inbox and not self.pool.waiting() and self.pool.taken - taken < HERD:
                 return
 
     async def _take_records(self) -> None:
@@ -226,16 +233,15 @@ class CourierPartition(CourierGuards):
             if self._waiting_bytes < WAITING_BYTES_MAX:
                 self._room.set()
             found = await self._reader.read(offset, value, self.pool.now())
-            self._order.begin(offset, len(found), done)
-            self._hold_in_hand(len(found))
+            self._sizes[offset] = size = len(value or b"") // max(1, len(found))
+            self._hold_in_hand(len(found), size)
+            self._order.begin(offset, len(found), partial(self._done, offset, done))
             for start in range(0, len(found), CHUNK):
                 if not self.may_start():
                     return
                 self._take(offset, found[start : start + CHUNK])
                 await self.clock.sleep_ms(0)
-            while self._in_hand >= IN_HAND_MAX:
-                self._less.clear()
-                await self._less.wait()
+            await self.pool.in_hand.room()
 
     def _take(self, offset: int, elements: Sequence[DueMessage | Fence]) -> None:
         messages: list[DueMessage] = []
@@ -280,11 +286,16 @@ class CourierPartition(CourierGuards):
         self.in_flight[job.key] = ()
         return True
 
-    def _hold_in_hand(self, change: int) -> None:
+    def _hold_in_hand(self, change: int, size: int) -> None:
+        """`size`: of each of them, in bytes."""
         self._in_hand += change
+        self._bytes_in_hand += change * size
+        self.pool.in_hand.take(change, change * size)
         self._watch.in_flight(self.channel.name, change)
-        if self._in_hand < IN_HAND_MAX:
-            self._less.set()
+
+    def _done(self, offset: int, done: Callable[[], object]) -> None:
+        del self._sizes[offset]
+        done()
 
     def _pass_fence(self, offset: int, fence: Fence) -> None:
         if fence.epoch < self.memory.epochs.get(fence.partition, -1):
@@ -402,5 +413,5 @@ class CourierPartition(CourierGuards):
         if self.state == "gone":
             return
         for offset, count in finished.items():
+            self._hold_in_hand(-count, self._sizes[offset])
             self._order.finish(offset, count)
-            self._hold_in_hand(-count)

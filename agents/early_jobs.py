@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 
 from agents.ports import Clock
 from agents.send_job import Job
@@ -12,7 +12,7 @@ from schemas.times import ms_of
 class EarlyJobs:
     """Given back when they are due, soonest first."""
 
-    def __init__(self, clock: Clock, due: Callable[[Iterable[Job]], None]) -> None:
+    def __init__(self, clock: Clock, due: Callable[[Sequence[Job]], None]) -> None:
         self._clock = clock
         self._due = due
         self._waiting: list[tuple[int, int, Job]] = []

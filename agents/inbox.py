@@ -16,6 +16,8 @@ COMMANDS_PACE_MS = 4
 """Somebody waits for the answer."""
 ACKS_PACE_MS = 40
 """Nobody does: places in flight are free as soon as an ack is here."""
+ACKS_LAST_MS = 1_500
+"""So long may acks wait while something is due: then all that are here are decided first."""
 
 
 class Stray(Struct, frozen=True):
@@ -48,6 +50,8 @@ class Inbox:
         self.own: deque[Item] = deque()
         self.commands: deque[Item] = deque()
         self.waiting: dict[str, list[Item]] = {}
+        self.acks_since_ms = 0
+        """Since when there is always some ack to decide."""
 
     def __bool__(self) -> bool:
         """Whether anything can be decided now."""
@@ -58,6 +62,16 @@ class Inbox:
         if len(self.acks) + len(self.own) + len(self.commands) >= COMMANDS_SLICE:
             return 0
         return COMMANDS_PACE_MS if self.commands else ACKS_PACE_MS
+
+    def nobody_waits(self, now_ms: int) -> bool:
+        """Whether there is nothing but acks, none of them older than a while."""
+        return not self.commands and not self.own and now_ms - self.acks_since_ms < ACKS_LAST_MS
+
+    def put_acks(self, items: list[Item], now_ms: int) -> None:
+        """Acks that came together."""
+        if not self.acks:
+            self.acks_since_ms = now_ms
+        self.acks.extend(items)
 
     def put(self, item: Item) -> None:
         """One more."""

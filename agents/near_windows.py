@@ -1,5 +1,6 @@
 """What is due soon, in memory: armed deliveries by due time, ready ones by priority, bounded by flow."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heapify, heappop, heappush
 
@@ -15,6 +16,8 @@ from schemas.windows import minute_of
 from schemas.wire import encode
 
 START = Due(-1, "", 0)
+SLOW_MS = 2_000
+"""Couriers that need longer for what was emitted get less of it at once: what waits here can still be edited."""
 
 
 class Armed(Struct, gc=False):
@@ -133,11 +136,15 @@ Entry = tuple[int, int, str, int, int, Armed]
 class ReadyQueue:
     """Due deliveries of one channel: priority 9..0, then due, then id; one flow holds its share while others wait (rule 4)."""
 
-    def __init__(self, in_flight_max: int, flow_share: int) -> None:
-        """`flow_share`: how many of one flow may be in flight while others wait."""
+    def __init__(self, in_flight_max: int, flow_share: int, in_flight_slow: int | None = None) -> None:
+        """`flow_share`: how many of one flow may be in flight while others wait; `in_flight_slow`: of all, where acks are slow."""
         self.in_flight_max = in_flight_max
+        self.in_flight_slow = in_flight_slow or in_flight_max
         self.flow_share = flow_share
         self.in_flight = 0
+        self.taken = 0
+        self.bursts: deque[tuple[int, int]] = deque()
+        """How many had been taken in all, and when: the oldest that is not back yet comes first."""
         self.by_flow: dict[str, int] = {}
         self.pushed = 0
         self.heap: list[Entry] = []
@@ -153,11 +160,22 @@ class ReadyQueue:
         entry = (-armed.priority, armed.due_ms, armed.id, armed.target, self.pushed, armed)
         heappush(self.aside.get(armed.flow or "", self.heap), entry)
 
-    def take(self, limit: int) -> list[Armed]:
+    def room(self, now_ms: int) -> int:
+        """How many places are free: fewer where what was emitted is not acked within a while.
+
+        Counted as if acks came in order, so that a few that hang make no channel slow.
+        """
+        bursts, back = self.bursts, self.taken - self.in_flight
+        while bursts and bursts[0][0] <= back:
+            bursts.popleft()
+        slow = bool(bursts) and now_ms - bursts[0][1] > SLOW_MS
+        return (self.in_flight_slow if slow else self.in_flight_max) - self.in_flight
+
+    def take(self, limit: int, now_ms: int) -> list[Armed]:
         """The next to emit, counted as in flight."""
         self._bring_back()
         taken: list[Armed] = []
-        room = min(limit, self.in_flight_max - self.in_flight)
+        room = min(limit, self.room(now_ms))
         while len(taken) < room and (self.heap or self.aside):
             waits_aside = not self.heap
             entry = self._from_aside() if waits_aside else heappop(self.heap)
@@ -167,6 +185,9 @@ class ReadyQueue:
                 continue
             self._count(armed.flow, 1)
             taken.append(armed)
+        if taken:
+            self.taken += len(taken)
+            self.bursts.append((self.taken, now_ms))
         return taken
 
     def put_aside(self, held: Callable[[Armed], bool]) -> None:

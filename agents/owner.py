@@ -58,7 +58,7 @@ class PartitionOwner:
         place: Place,
         watch: OwnerWatch,
         announce: Callable[[int], None],
-        in_flight_max: int = 5_000,
+        in_flight_max: int = 25_000,
         look_ahead_ms: int = 120_000,
         flows: Flows | None = None,
     ) -> None:
@@ -136,7 +136,9 @@ class PartitionOwner:
             self.acks.order.begin(record.offset, len(found), self.acks.tell)
             for ack in found:
                 self.spout.came_back(ack)
-                self.inbox.put(Item(ack.id, Acked(ack), self.acks, record.offset))
+            self.inbox.put_acks(
+                [Item(ack.id, Acked(ack), self.acks, record.offset) for ack in found], self.clock.now_ms()
+            )
         self.bell.set()
 
     def _unreadable(self, topic: str, record: Stored, fault: Fault, element: int | None) -> Unreadable:
@@ -223,7 +225,7 @@ class PartitionOwner:
         began = 0
         while not (self.stopping and not self.spout.writing()):
             wait = self._round_in_ms(began)
-            if wait <= 0 and wait > -SPOUT_FIRST_MS and self.spout.busy():
+            if wait <= 0 and self._spout_first(-wait):
                 await self.clock.sleep_ms(1)
             elif wait > 0:
                 self.bell.clear()
@@ -231,6 +233,12 @@ class PartitionOwner:
             else:
                 began = self.clock.now_ms()
                 await self.round()
+
+    def _spout_first(self, waited_ms: int) -> bool:
+        """Whether the next round gives way to what is due: for long where it has nothing but acks."""
+        if self.inbox.nobody_waits(self.clock.now_ms()):
+            return self.spout.pressed()
+        return waited_ms < SPOUT_FIRST_MS and self.spout.busy()
 
     def _round_in_ms(self, began: int) -> int:
         """When to look for the next round; 0 or less: now."""

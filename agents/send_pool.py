@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from datetime import datetime
 from types import coroutine
 from typing import Any
@@ -12,6 +12,7 @@ import structlog
 from agents.breakers import Breakers
 from agents.early_jobs import EarlyJobs
 from agents.flows import Flows
+from agents.in_hand import InHand
 from agents.lanes import Lanes
 from agents.ports import Channel, Clock
 from agents.send_job import Hold, Job, endpoint
@@ -44,6 +45,9 @@ class SendPool:
         self.flows = Flows() if flows is None else flows
         self.clock = clock
         self._on_broken = on_broken
+        self.in_hand = InHand()
+        self.taken = 0
+        """How many jobs there have been."""
         self._jobs: deque[Job] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
@@ -52,8 +56,9 @@ class SendPool:
         self._early = EarlyJobs(clock, self.add)
         self._now_ms, self._now = 0, EPOCH
 
-    def add(self, jobs: Iterable[Job]) -> None:
+    def add(self, jobs: Sequence[Job]) -> None:
         """Send these when it is their turn."""
+        self.taken += len(jobs)
         self._jobs.extend(jobs)
         self._more()
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import takewhile
 
 from msgspec import Struct
 
@@ -20,6 +21,10 @@ from schemas.wire import packs
 REEMIT_MS = 15 * MINUTE_MS
 """No ack for so long: an alert, and the same turn is emitted again (rule 2)."""
 SLICE = 1_000
+EMIT_SLICE = 200
+"""So many are marked before the loop gets its turn: a produce takes several turns, however short they are."""
+SLOWER = 5
+"""Where couriers are slow, a fifth of the places is used."""
 IDLE_MS = 1_000
 PACE_MS = 4
 """What falls due within so long is emitted together: a produce costs far more than a message in it."""
@@ -61,7 +66,8 @@ class Spout:
         self.partition, self.due, self.mirror, self.near = partition, due, mirror, near
         self.clock, self.lease, self.look_ahead_ms = clock, lease, look_ahead_ms
         self.tell, self.landed, self.watch = tell, landed, watch
-        self.queues = {c: ReadyQueue(in_flight_max, max(1, in_flight_max // 10)) for c in due}
+        slow = max(1, in_flight_max // SLOWER)
+        self.queues = {c: ReadyQueue(in_flight_max, max(1, slow // 10), slow) for c in due}
         self.emissions: dict[tuple[str, int], Emission] = {}
         self.flows = Flows() if flows is None else flows
         self.paused = Paused(self.flows)
@@ -157,7 +163,7 @@ class Spout:
         for lapsed in self.paused.lapsed(now):
             self.tell(lapsed)
         moved = 0
-        for armed in self.near.due(now, SLICE):
+        for armed in self.near.due(now, EMIT_SLICE):
             moved += 1
             queue = self.queues.get(armed.channel)
             if self.flows.paused and self.is_held_back(armed):
@@ -168,13 +174,13 @@ class Spout:
                 queue.push(armed)
         taken = 0
         for channel, queue in self.queues.items():
-            batch = queue.take(SLICE)
-            if len(batch) < SLICE and len(queue):
+            batch = queue.take(EMIT_SLICE, now)
+            if len(batch) < EMIT_SLICE and len(queue):
                 self.starved.set()
             taken += len(batch)
             for armed in batch:
                 self._start(channel, queue, armed, now)
-        return moved == SLICE or taken >= SLICE
+        return moved == EMIT_SLICE or taken >= EMIT_SLICE
 
     def _start(self, channel: str, queue: ReadyQueue, armed: Armed, now: int) -> None:
         key = (armed.id, armed.target)
@@ -311,9 +317,8 @@ class Spout:
         """Emit again what got no ack for 15 minutes, with the same turn; how many."""
         late = self.clock.now_ms() - REEMIT_MS
         again = 0
-        for (message_id, target), emission in list(self.emissions.items()):
-            if emission.at_ms > late:
-                break
+        found = list(takewhile(lambda known: known[1].at_ms <= late, self.emissions.items()))
+        for (message_id, target), emission in found:
             if emission.landed and emission.counted and message_id not in self.held:
                 again += self._again(message_id, target, emission)
         return again
@@ -331,10 +336,16 @@ class Spout:
 
     def busy(self) -> bool:
         """Whether something is due that may be emitted now."""
+        now = self.clock.now_ms()
+        return self._is_due(now) or any(len(q) and q.room(now) > 0 for q in self.queues.values())
+
+    def pressed(self) -> bool:
+        """Whether something is due and not emitted, for want of time or of places."""
+        return self._is_due(self.clock.now_ms()) or any(len(q) for q in self.queues.values())
+
+    def _is_due(self, now: int) -> bool:
         next_ms = self.near.next_due_ms()
-        if next_ms is not None and next_ms <= self.clock.now_ms():
-            return True
-        return any(len(q) and q.in_flight < q.in_flight_max for q in self.queues.values())
+        return next_ms is not None and next_ms <= now
 
     def in_flight(self) -> dict[str, int]:
         """Emitted and not acked, by channel."""

@@ -34,10 +34,6 @@ class Workload(NamedTuple):
     run: Callable[[Ground], Awaitable[list[Figures]]]
 
 
-WIDE = "25000"
-"""A herd larger than the places in flight drains at the speed of acks; this many are emitted at once."""
-
-
 def workloads(n: Sizes) -> list[Workload]:
     """Those that are compared stand beside what they are compared with."""
     found: list[Workload] = []
@@ -59,15 +55,10 @@ def workloads(n: Sizes) -> list[Workload]:
                 partial(_herd, messages, one_account, couriers))  # fmt: skip
             add(f"{label}-own-accounts-{couriers}", f"{at_once}, an account each, couriers: {couriers}",
                 partial(_herd, messages, own_account, couriers))  # fmt: skip
-    add("herd-100000-wide", f"{n.large:,} due at one instant, {WIDE} in flight per partition", _wide_herd(n.large))
     add("webhooks", f"{n.small:,} webhooks due at one instant", lambda g, w: webhooks(g, w, n.small))
     add("cancels", f"{n.small:,} cancels racing with the due time", lambda g, w: cancels(g, w, n.small, per_s=5_000))
     add("pending", f"{n.pending:,} pending: memory, recovery", lambda g, w: pending(g, w, n.pending))
     return found
-
-
-def _wide_herd(messages: int) -> Callable[[Ground, str], Awaitable[list[Figures]]]:
-    return lambda ground, name: herd(ground, name, messages, no_account, 1, max_in_flight=WIDE)
 
 
 async def _herd(messages: int, account: Account, couriers: int, ground: Ground, name: str) -> list[Figures]:

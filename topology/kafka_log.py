@@ -87,7 +87,7 @@ class KafkaLog:
         ends = accumulate(len(wanted.records) for wanted in group)
         end = next(ends)
         written = 0
-        for batch in list(_batches(producer, [record for wanted in group for record in wanted.records])):
+        for batch in list(batches_of(producer, [record for wanted in group for record in wanted.records])):
             offset = await self._send(producer, batch)
             count = batch.record_count()
             while waiting and end <= written + count:
@@ -134,7 +134,7 @@ class KafkaLog:
         return await self._kafka.start_of(self._partition)
 
 
-def _batches(producer: AIOKafkaProducer, records: Sequence[Record]) -> Iterator[Any]:
+def batches_of(producer: AIOKafkaProducer, records: Sequence[Record]) -> Iterator[Any]:
     """Closed batches of up to 1 MiB; a larger record has one to itself. Raises RecordTooLargeError."""
     batch = producer.create_batch()
     for key, value, headers in records:

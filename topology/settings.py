@@ -130,7 +130,7 @@ class Settings(KafkaSecurity, BaseSettings):
         le=timedelta(seconds=10),
         description="seconds or ISO 8601 duration, 0.05 to 10 s",
     )
-    max_in_flight: int = Field(5_000, ge=1, le=100_000, description="messages per channel and partition, 1 to 100000")
+    max_in_flight: int = Field(25_000, ge=1, le=100_000, description="messages per channel and partition, 1 to 100000")
     idempotency_window: Duration = Field(
         timedelta(hours=24),
         ge=timedelta(minutes=1),

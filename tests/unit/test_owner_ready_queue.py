@@ -24,51 +24,51 @@ def ids(taken: list[Armed]) -> list[str]:
 
 def test_priority_goes_first_then_due_then_id():
     made = queue(armed("c"), armed("b", due_ms=1), armed("a", due_ms=1), armed("z", priority=9), armed("y", priority=0))
-    assert ids(made.take(10)) == ["z", "c", "a", "b", "y"]
+    assert ids(made.take(10, 0)) == ["z", "c", "a", "b", "y"]
 
 
 def test_no_more_than_the_most_in_flight_are_taken():
     made = queue(*(armed(f"m{n}") for n in range(5)), in_flight_max=3)
-    assert ids(made.take(2)) == ["m0", "m1"]
-    assert ids(made.take(2)) == ["m2"]
-    assert (ids(made.take(2)), len(made)) == ([], 2)
+    assert ids(made.take(2, 0)) == ["m0", "m1"]
+    assert ids(made.take(2, 0)) == ["m2"]
+    assert (ids(made.take(2, 0)), len(made)) == ([], 2)
     made.release(None)
-    assert ids(made.take(2)) == ["m3"]
+    assert ids(made.take(2, 0)) == ["m3"]
 
 
 def test_a_flow_holds_its_share_while_others_wait():
     made = queue(*(armed(f"f{n}", "f") for n in range(6)), *(armed(f"m{n}") for n in range(4)), in_flight_max=5)
-    assert ids(made.take(10)) == ["f0", "f1", "m0", "m1", "m2"]
+    assert ids(made.take(10, 0)) == ["f0", "f1", "m0", "m1", "m2"]
     made.release("f")
-    assert ids(made.take(10)) == ["f2"]  # its share is two
+    assert ids(made.take(10, 0)) == ["f2"]  # its share is two
     made.release(None)
-    assert ids(made.take(10)) == ["m3"]
+    assert ids(made.take(10, 0)) == ["m3"]
 
 
 def test_a_flow_alone_takes_all_there_is():
     made = queue(*(armed(f"f{n}", "f") for n in range(6)))
-    assert ids(made.take(10)) == [f"f{n}" for n in range(6)]
+    assert ids(made.take(10, 0)) == [f"f{n}" for n in range(6)]
 
 
 def test_a_flow_alone_goes_by_priority_beyond_its_share_too():
     """Its last one was taken before those set aside: the lowest priority of a full flow went out third."""
     made = queue(*(armed(f"f{n}", "f", priority=9 - n) for n in range(9)), in_flight_max=4)
-    assert ids(made.take(10)) == ["f0", "f1", "f2", "f3"]
+    assert ids(made.take(10, 0)) == ["f0", "f1", "f2", "f3"]
 
 
 def test_what_a_flow_is_released_of_it_may_take_again():
     made = queue(*(armed(f"f{n}", "f") for n in range(4)), armed("z"), in_flight_max=4, flow_share=1)
-    assert ids(made.take(2)) == ["f0", "z"]
-    assert ids(made.take(1)) == ["f1"], "nobody else waits"
+    assert ids(made.take(2, 0)) == ["f0", "z"]
+    assert ids(made.take(1, 0)) == ["f1"], "nobody else waits"
     made.release("f")
     made.release("f")
     assert made.by_flow == {}
-    assert ids(made.take(9)) == ["f2", "f3"]
+    assert ids(made.take(9, 0)) == ["f2", "f3"]
 
 
 def test_what_waits_aside_counts_as_waiting():
     made = queue(*(armed(f"f{n}", "f") for n in range(5)), *(armed(f"m{n}") for n in range(9)), in_flight_max=4)
-    made.take(10)
+    made.take(10, 0)
     assert len(made) == 10
 
 
@@ -90,7 +90,7 @@ def test_each_is_taken_once_within_the_bounds_and_none_is_left_behind(steps, in_
             made.release(flying.pop(0).flow)
         elif what == "take":
             others = {a.flow for e in (made.heap, *made.aside.values()) for *_, a in e}
-            found = made.take(which)
+            found = made.take(which, 0)
             flying += found
             taken += ids(found)
             if len(others) > 1 and len(made):
@@ -106,6 +106,6 @@ def test_each_is_taken_once_within_the_bounds_and_none_is_left_behind(steps, in_
 @pytest.mark.parametrize("flow", ["f", None])
 def test_counts_come_back_to_nothing(flow):
     made = queue(armed("m", flow))
-    made.take(1)
+    made.take(1, 0)
     made.release(flow)
     assert (made.in_flight, made.by_flow, len(made)) == (0, {}, 0)
