@@ -19,8 +19,9 @@ from gateway.cli_messages import URL, ApiKey, Url, add_message_commands
 from gateway.cli_schedules import schedules
 from gateway.cli_schema import schema
 from gateway.cli_topics import topics
+from gateway.cli_windows import windows
 from gateway.cli_workers import workers
-from gateway.errors import told
+from gateway.errors import UserError, told
 from gateway.output import AsJson, console, print_json, table
 from gateway.version import version
 from topology.clock import SystemClock
@@ -42,6 +43,7 @@ app.add_typer(flows, name="flows", rich_help_panel="Operation")
 app.add_typer(workers, name="worker", rich_help_panel="Operation")
 app.add_typer(keys, name="keys", rich_help_panel="Operation")
 add_message_commands(app)
+app.command(rich_help_panel="Operation")(windows)
 add_action_commands(app)
 app.command("import", rich_help_panel="Messages")(import_)
 
@@ -117,6 +119,28 @@ def gateway(
     from gateway.serve import run_gateway  # noqa: PLC0415
 
     run_gateway(load_settings(host=host, port=port), lambda url: typer.echo(f"Clepsydra gateway on {url}"))
+
+
+@app.command(rich_help_panel="Operation")
+def dashboard(
+    url: Url = URL,
+    host: Annotated[str, typer.Option(help="Address to bind to.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8081,
+) -> None:
+    """Run the dashboard, a client of the HTTP API: people log in with an API key of their own.
+
+    \b
+    Examples:
+      clepsydra dashboard
+      clepsydra dashboard --url https://clepsydra.internal --host 0.0.0.0 --port 8081
+    """  # noqa: D301  click wants the character
+    try:
+        from gateway.dashboard.serve import run_dashboard  # noqa: PLC0415
+    except ModuleNotFoundError as fault:
+        raise UserError(
+            f"the dashboard is off ({fault}): install the extra, pip install 'clepsydra[dashboard]'"
+        ) from None
+    run_dashboard(url, host, port, lambda where: typer.echo(f"Clepsydra dashboard on {where}"))
 
 
 @app.command(rich_help_panel="Operation")

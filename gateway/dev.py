@@ -17,7 +17,9 @@ async def run_dev(settings: Settings, data: Path, *, port: int, fresh: bool) -> 
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    stack = LocalStack(data, port=port, fresh=fresh, tell=lambda line: out.print(escape(line)), settings=settings)
+    stack = LocalStack(
+        data, port=port, fresh=fresh, tell=lambda line: out.print(escape(line)), settings=settings, dashboard=True
+    )
     out.print("Starting Kafka, scheduler, courier and gateway ...")
     until_stop = asyncio.create_task(stop.wait())
     running = asyncio.create_task(_run(stack, stop))
@@ -46,6 +48,7 @@ def _say(stack: LocalStack) -> None:
         f"""
 [bold green]Clepsydra is up[/]
   API       {stack.url}  (reference: {stack.url}/docs)
+  Dashboard {stack.dashboard_url or "off: install the extra, pip install 'clepsydra[dashboard]'"}
   API key   {key}
   Kafka     {stack.kafka.bootstrap}
   Logs      {escape(str(stack.logs))}

@@ -6,6 +6,7 @@ import shutil
 from base64 import b64encode
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
@@ -33,13 +34,16 @@ Tell = Callable[[str], None]
 class LocalStack:
     """Kafka, scheduler, courier and gateway; enter it to start them, leave it to stop them, the last one first."""
 
-    def __init__(self, data: Path, *, port: int, fresh: bool = False, tell: Tell, settings: Settings) -> None:
+    def __init__(
+        self, data: Path, *, port: int, fresh: bool = False, tell: Tell, settings: Settings, dashboard: bool = False
+    ) -> None:
         self.data = data.resolve()
         self.logs = self.data / "logs"
         self._port = port
         self._fresh = fresh
         self._tell = tell
         self._given = settings
+        self._with_dashboard = dashboard
         self._stack = AsyncExitStack()
         self.kafka = EmbeddedKafka(self.data / "kafka", fresh=fresh, progress=tell)
         self.supervisor = Supervisor(self.logs, tell)
@@ -60,10 +64,16 @@ class LocalStack:
         """Of the gateway."""
         return f"http://127.0.0.1:{self._port}"
 
+    @property
+    def dashboard_url(self) -> str | None:
+        """Of the dashboard, on the next port; None: not wanted, or the extra is not installed."""
+        return f"http://127.0.0.1:{self._port + 1}" if self._with_dashboard and find_spec("nicegui") else None
+
     async def _start(self) -> None:
         self._port = self._port or free_port()
-        if not port_is_free(self._port):
-            raise UserError(f"port {self._port} is taken: stop what listens there, or give another with --port")
+        for port in (self._port, self._port + 1)[: 1 + (self.dashboard_url is not None)]:
+            if not port_is_free(port):
+                raise UserError(f"port {port} is taken: stop what listens there, or give another with --port")
         await self._stack.enter_async_context(self.kafka)
         if self._fresh:
             shutil.rmtree(self.data / "state", ignore_errors=True)
@@ -75,10 +85,17 @@ class LocalStack:
             ("scheduler", "worker", "scheduler"),
             ("courier", "worker", "courier"),
             ("gateway", "gateway"),
+            *self._dashboard(),
         ):
             await self.supervisor.start(
                 ChildSpec(name=name, arguments=["gateway.cli", *arguments], environment=environment)
             )
+
+    def _dashboard(self) -> list[tuple[str, ...]]:
+        if self.dashboard_url is None:
+            return []
+        port = self.dashboard_url.rpartition(":")[2]
+        return [("dashboard", "dashboard", "--url", self.url, "--port", port)]
 
     def _settings(self) -> Settings:
         key, secret = self._given.api_key, self._given.webhook_secret

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import signal
-import socket
 from collections.abc import Callable, Generator
 from contextlib import AsyncExitStack, contextmanager
 
@@ -12,16 +11,12 @@ import uvloop
 from fastapi import FastAPI
 
 from gateway.api import create_api
-from gateway.errors import UserError
+from gateway.listening import listening
 from gateway.parts import connect_parts
 from topology.settings import Settings
 
 GRACE_S = 12
 """For requests under way: a little longer than an answer may take."""
-
-
-class PortTakenError(UserError):
-    """The gateway cannot listen where it was told to."""
 
 
 class _Server(uvicorn.Server):
@@ -43,7 +38,7 @@ def run_gateway(settings: Settings, announce: Callable[[str], None]) -> None:
 
 
 async def _serve(settings: Settings, announce: Callable[[str], None]) -> None:
-    with _listening(settings.host, settings.port) as listener:
+    with listening(settings.host, settings.port) as listener:
         async with AsyncExitStack() as parts:
             ending = _Ending()
             made = await connect_parts(settings, parts, ending)
@@ -86,14 +81,3 @@ def _config(api: FastAPI) -> uvicorn.Config:
         timeout_keep_alive=30,
         timeout_graceful_shutdown=GRACE_S,
     )
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as fault:
-        raise PortTakenError(
-            f"cannot listen on {host}:{port}: {fault.strerror}; "
-            "stop what listens there, or choose another with --port (0: any free one)"
-        ) from None
