@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 
 from gateway.cli_dead import add_action_commands
+from gateway.cli_export import export
 from gateway.cli_flows import flows
 from gateway.cli_import import import_
 from gateway.cli_keys import keys
@@ -46,6 +47,7 @@ add_message_commands(app)
 app.command(rich_help_panel="Operation")(windows)
 add_action_commands(app)
 app.command("import", rich_help_panel="Messages")(import_)
+app.command(rich_help_panel="Messages")(export)
 
 Port = Annotated[int | None, typer.Option(min=0, max=65535, help="Of the HTTP API.")]
 

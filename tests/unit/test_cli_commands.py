@@ -14,7 +14,7 @@ from gateway.client import reason
 from gateway.tail import Line, belongs, lines
 
 COMMANDS = (
-    ["send", "show", "edit", "cancel", "dev", "demo", "worker", "gateway", "doctor", "topics"],
+    ["send", "show", "edit", "cancel", "import", "export", "dev", "demo", "worker", "gateway", "doctor", "topics"],
     ["topics create", "topics check", "topics tail", "topics schema", "schedules preview"],
     ["flows set", "flows list", "flows pause", "flows resume", "flows remove"],
 )

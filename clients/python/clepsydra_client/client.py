@@ -52,6 +52,11 @@ class Api(Group[M]):
         return Call(method="GET", path="/v1/partitions", read=read_all("partitions", Partition))
 
     @endpoint
+    def read(self, path: str, params: Mapping[str, Any] | None = None) -> Call[bytes]:
+        """What a GET answers, as it is: for those who pass it on. Parameters that are None are left out."""
+        return Call(method="GET", path=path, read=lambda found: found.content, params=query(params or {}))
+
+    @endpoint
     def request(
         self,
         method: str,
