@@ -58,6 +58,19 @@ class Flows:
         """The limits of a whole channel."""
         return self.by_key.get(CHANNEL_MARK + channel)
 
+    def of_message(self, flow: str | None, account: str | None, channel: str) -> tuple[FlowLimits, ...]:
+        """All limits that bear on a message, the narrowest first: its flow's, its account's, its channel's."""
+        found = (self.of(flow), self.of(account) if account != flow else None, self.of_channel(channel))
+        return tuple(limits for limits in found if limits is not None)
+
+    def is_stopped(self, key: str, flow: str | None, now: datetime) -> StoppedEndpoint | None:
+        """What says that nothing is sent to a URL: it said 410 Gone, and its flow was not set again since."""
+        stopped = self.stopped.get(key)
+        if stopped is None or stopped.until <= now:
+            return None
+        set_again = any(self.set_at[f] > stopped.at for f in (stopped.flow, flow) if f is not None and f in self.set_at)
+        return None if set_again else stopped
+
     def pause_of(self, flow: str | None, channel: str) -> str | None:
         """The key whose pause holds a message back, or None."""
         if flow is not None and flow in self.paused:

@@ -37,7 +37,7 @@ def rules(prefix: str, kafka_topics: Sequence[str] = ()) -> dict[str, tuple[Rule
             group["courier"],
             Rule("Topic", "prefixed", names.due(""), (READ,)),
             Rule("Topic", "prefixed", names.outcomes(""), (READ, WRITE)),
-            *_on((READ,), names.settings),
+            *_on((READ, WRITE), names.settings),
             *_on((WRITE,), names.acks, names.dead_letters),
             *(_allowed(topic) for topic in kafka_topics),
         ),

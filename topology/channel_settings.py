@@ -1,13 +1,13 @@
 """The settings of channels, out of the settings of the process."""
 
-import os
-
 from agents.channels.settings import ChannelSettings
+from agents.flows import Flows
+from topology.secrets_store import Secrets
 from topology.settings import Settings
 
 
-def channel_settings(settings: Settings) -> ChannelSettings:
-    """What channels need to know."""
+def channel_settings(settings: Settings, flows: Flows | None = None) -> ChannelSettings:
+    """What channels need to know; `flows`: the limits that are set while they run."""
     secret = settings.webhook_secret
     return ChannelSettings(
         brokers=settings.brokers,
@@ -16,10 +16,6 @@ def channel_settings(settings: Settings) -> ChannelSettings:
         webhook_secret=None if secret is None else secret.get_secret_value(),
         webhook_allow_private=settings.webhook_allow_private,
         kafka_topics=settings.kafka_topics,
-        secrets=secret_of_environment,
+        secrets=Secrets(settings.secrets_dir),
+        flows=Flows() if flows is None else flows,
     )
-
-
-def secret_of_environment(name: str) -> str | None:
-    """The value of `CLEPSYDRA_SECRET_<name>`: never stored or shown, read at each send so that it can be changed."""
-    return os.environ.get(f"CLEPSYDRA_SECRET_{name}")

@@ -61,7 +61,7 @@ class CourierGrants:
         self.clock = SystemClock()
         self.flows = Flows()
         self.watch = CourierMetrics(registry)
-        made = made_channels(channel_settings(settings), self.clock)
+        made = made_channels(channel_settings(settings, self.flows), self.clock)
         self.channels = {name: made[name] for name in channels}
         self.couriers: dict[Place, tuple[CourierPartition, RocksMemory]] = {}
         self.acks: dict[int, AckWriter] = {}

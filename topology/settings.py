@@ -4,6 +4,7 @@ import base64
 import binascii
 import os
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -56,14 +57,27 @@ def _brokers(value: str) -> str:
 
 
 def _webhook_secret(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value()
-    try:
-        size = len(base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True))
-    except (binascii.Error, ValueError):
-        size = 0
-    if not text.startswith(SECRET_PREFIX) or not 24 <= size <= 64:
-        raise ValueError("is not whsec_ and the base64 of 24 to 64 bytes")
+    for text in value.get_secret_value().split():
+        try:
+            size = len(base64.b64decode(text.removeprefix(SECRET_PREFIX), validate=True))
+        except (binascii.Error, ValueError):
+            size = 0
+        if not text.startswith(SECRET_PREFIX) or not 24 <= size <= 64:
+            raise ValueError("is not whsec_ and the base64 of 24 to 64 bytes")
     return value
+
+
+def _allow_private(value: Any) -> Any:
+    """`true`, `false`, or networks with commas."""
+    if not isinstance(value, str) or value.strip().lower() in ("true", "false", "1", "0", "yes", "no", "on", "off"):
+        return value
+    networks = _split(value)
+    for network in networks:
+        try:
+            ip_network(network)
+        except ValueError as fault:
+            raise ValueError(str(fault)) from None
+    return networks
 
 
 def _postgres(value: str) -> str:
@@ -97,12 +111,13 @@ class Settings(KafkaSecurity, BaseSettings):
     data: Path = Field(default_factory=_data_home, description="a directory that can be written to")
     api_key: SecretStr | None = Field(None, min_length=16, description="at least 16 characters")
     webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] | None = Field(
-        None, description="whsec_ and the base64 of 24 to 64 bytes"
+        None, description="whsec_ and the base64 of 24 to 64 bytes; two with a space between while one replaces another"
     )
-    webhook_allow_private: bool = Field(
+    webhook_allow_private: Annotated[bool | tuple[str, ...], NoDecode, BeforeValidator(_allow_private)] = Field(
         False,  # noqa: FBT003  a field's default
-        description="true or false: whether webhooks may go to private and loopback addresses",
+        description="true, false, or networks with commas: whether webhooks may go to addresses that are not public",
     )
+    secrets_dir: Path | None = Field(None, description="a directory with one file for each secret, named as it is")
     kafka_topics: Names = Field((), description="topics that the kafka channel may write to, with commas")
     partitions: int = Field(4, ge=1, le=1024, description="partitions, 1 to 1024, fixed for the life of a prefix")
     due_partitions: int = Field(

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from agents.flows import Flows
 from agents.ports import Channel, Clock
 from schemas.retry import STANDARD_WEBHOOKS_MS
 
@@ -25,7 +26,9 @@ class ChannelSettings(Struct, frozen=True, kw_only=True):
     webhook_allow_private: bool | tuple[str, ...] = False
     """Whether webhooks may go to addresses that are not public: all, or those in networks like `10.1.0.0/16`."""
     secrets: Callable[[str], str | None] = lambda _: None
-    """What `secret:NAME` stands for in a header's value; None: there is none of that name."""
+    """What a secret's name stands for; None: there is none of that name."""
+    flows: Flows = field(default_factory=Flows)
+    """Limits that are set at run time: signing secrets and time limits of flows, URLs that are gone."""
     webhook_timeout_ms: int = 15_000
     """The longest that one attempt may take, from the address look-up to the answer."""
     webhook_concurrency: int = 256

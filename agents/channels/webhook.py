@@ -15,9 +15,16 @@ from agents.channels.webhook_signature import signing_keys
 from agents.ports import Clock
 from schemas.due import DueMessage
 from schemas.outcomes import Outcome, Rejected, RetryLater
+from schemas.settings_records import StoppedEndpoint
+from schemas.times import DAY, at
 
 CONNECT_SHARE = 2 / 3  # of the time limit
 URLS_REMEMBERED = 4_096
+GONE = 410
+
+
+class UrlGoneError(Exception):
+    """A URL that has said 410 Gone; the text says until when nothing is sent there."""
 
 
 class WebhookChannel:
@@ -36,6 +43,8 @@ class WebhookChannel:
         self.concurrency = settings.webhook_concurrency
         self._clock = clock
         self._keys = signing_keys(settings.webhook_secret or "")
+        self._signing_keys = lru_cache(URLS_REMEMBERED)(signing_keys)
+        self._flows = settings.flows
         self._check = address_check(settings.webhook_allow_private)
         self._target = lru_cache(URLS_REMEMBERED)(self._new_target)
         self._agent = user_agent()
@@ -55,9 +64,10 @@ class WebhookChannel:
             return RetryLater(reason="the webhook channel is not started")
         try:
             target = self._target(message.to)
-            request = request_of(message, target.head, self._clock.now_ms(), self._keys, self._agent, self._secrets)
-            connection = await self._pool.take(target, self._connect_limit)
-        except (AddressRefusedError, RequestRefusedError) as fault:
+            keys, timeout_s, limit = self._of_flow(message, target)
+            request = request_of(message, target.head, self._clock.now_ms(), keys, self._agent, self._secrets)
+            connection = await self._pool.take(target, limit)
+        except (AddressRefusedError, RequestRefusedError, UrlGoneError) as fault:
             return Rejected(reason=clean(str(fault), 300))
         except SecretMissingError as fault:
             return RetryLater(reason=clean(str(fault), 300))
@@ -68,7 +78,7 @@ class WebhookChannel:
         try:
             if not exchange.is_connected():
                 return RetryLater(reason="the connection was closed as soon as it stood", unanswered=True)
-            response = await exchange.post(request, began_s + self.timeout_ms / 1_000)
+            response = await exchange.post(request, began_s + timeout_s)
         except NoAnswerError as fault:
             return RetryLater(reason=clean(str(fault), 300), maybe_sent=True, unanswered=True)
         except BaseException:
@@ -76,6 +86,8 @@ class WebhookChannel:
             raise
         finally:
             connection.release()
+        if response.status == GONE:
+            self._stop_url(message, target)
         return outcome_of(response, self._clock.now_ms())
 
     async def stop(self) -> None:
@@ -83,6 +95,45 @@ class WebhookChannel:
         pool, self._pool = self._pool, None
         if pool is not None:
             await pool.shut()
+
+    def _of_flow(self, message: DueMessage, target: Target) -> tuple[tuple[bytes, ...], float, ClientTimeout]:
+        """The signing keys, the time limit in seconds, that of the connection. Raises UrlGoneError, SecretMissingError."""
+        if self._flows.stopped:
+            self._check_gone(message, target)
+        keys, timeout_s = None, None
+        if self._flows.by_key:
+            for limits in self._flows.of_message(message.flow, message.account, self.name):
+                if keys is None and limits.webhook_secrets:
+                    keys = tuple(key for name in limits.webhook_secrets for key in self._key_of(name))
+                if timeout_s is None and limits.timeout is not None:
+                    timeout_s = min(limits.timeout.total_seconds(), self.timeout_ms / 1_000)
+        if timeout_s is None:
+            return self._keys if keys is None else keys, self.timeout_ms / 1_000, self._connect_limit
+        limit = ClientTimeout(connect=timeout_s * CONNECT_SHARE, ceil_threshold=60)
+        return self._keys if keys is None else keys, timeout_s, limit
+
+    def _key_of(self, name: str) -> tuple[bytes, ...]:
+        secret = self._secrets(name)
+        if secret is None:
+            raise SecretMissingError(name)
+        try:
+            return self._signing_keys(secret)
+        except ValueError as fault:
+            raise SecretMissingError(name, str(fault)) from None
+
+    def _check_gone(self, message: DueMessage, target: Target) -> None:
+        stopped = self._flows.is_stopped(target.key, message.flow, at(self._clock.now_ms()))
+        if stopped is not None:
+            again = f", or until the limits of {stopped.flow} are set again" if stopped.flow else ""
+            said = f"{stopped.url} said 410 Gone at {stopped.at:%Y-%m-%d %H:%M:%S} UTC"
+            raise UrlGoneError(f"{said}: nothing is sent there for 24 h{again}")
+
+    def _stop_url(self, message: DueMessage, target: Target) -> None:
+        """Known to all processes, so that nobody goes on asking it (Standard Webhooks, 410)."""
+        now = at(self._clock.now_ms())
+        self._flows.report_gone(
+            StoppedEndpoint(key=target.key, url=target.place, flow=message.flow, at=now, until=now + DAY)
+        )
 
     def _new_target(self, to: str) -> Target:
         return Target(checked_url(to, self._check))

@@ -1,6 +1,7 @@
 """Connections to receivers: aiohttp's pool, look-ups and TLS, with our own address check and exchange."""
 
 from functools import partial
+from hashlib import blake2b
 from typing import Any, cast
 
 from aiohttp import ClientTimeout, TCPConnector
@@ -11,6 +12,7 @@ from yarl import URL
 from agents.channels.webhook_address import Check, CheckedResolver, checked_socket
 from agents.channels.webhook_exchange import Exchange
 
+KEY_MAX = 250
 KEEP_ALIVE_S = 4  # under the 5 s of common servers: they seldom close what we are about to use
 
 
@@ -26,6 +28,17 @@ class Target:
         self.port = url.port
         self.connection_key = ConnectionKey(url.raw_host or "", url.port, self.is_ssl(), True, None, None, None)  # noqa: FBT003
         self.head = f"POST {url.raw_path_qs} HTTP/1.1\r\nHost: {url.host_port_subcomponent}\r\n"
+
+    @property
+    def place(self) -> str:
+        """The URL without its query: what a 410 Gone is about."""
+        return str(self.url.with_query(None))
+
+    @property
+    def key(self) -> str:
+        """The same, as short as a key has to be."""
+        place = self.place
+        return place if len(place) <= KEY_MAX else blake2b(place.encode(), digest_size=16).hexdigest()
 
     def is_ssl(self) -> bool:
         """Whether it is to be encrypted."""

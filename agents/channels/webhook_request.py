@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 
-from agents.channels.webhook_signature import signature, webhook_id
+from agents.channels.webhook_signature import SECRET_PREFIX, signature, webhook_id
 from schemas.due import DueMessage
 from schemas.message import SECRET_MARK, body_bytes
 
@@ -25,7 +25,15 @@ class RequestRefusedError(ValueError):
 
 
 class SecretMissingError(Exception):
-    """A header names a secret that this courier does not have."""
+    """A secret is named that this courier does not have, or cannot use."""
+
+    def __init__(self, name: str, fault: str = "") -> None:
+        remedy = f"set CLEPSYDRA_SECRET_{name} for it, or put a file {name} into CLEPSYDRA_SECRETS_DIR"
+        super().__init__(
+            f"the secret {name!r} cannot be used: {fault}"
+            if fault
+            else f"this courier has no secret {name!r}: {remedy}"
+        )
 
 
 Secrets = Callable[[str], str | None]
@@ -85,7 +93,9 @@ def _revealed(value: str, secrets: Secrets) -> str:
     name = value.removeprefix(SECRET_MARK)
     secret = secrets(name)
     if secret is None:
-        raise SecretMissingError(f"this courier has no secret {name!r}: set CLEPSYDRA_SECRET_{name} for it")
+        raise SecretMissingError(name)
+    if secret.startswith(SECRET_PREFIX):
+        raise RequestRefusedError(f"the secret {name!r} signs webhooks: it is told to nobody")
     return secret
 
 
