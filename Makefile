@@ -8,7 +8,7 @@ FAST := $(wildcard tests/unit tests/simulation clients/python/tests)
 SLOW := $(wildcard tests/contracts tests/channels tests/wiring tests/integration tests/acceptance)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format bench clean
+.PHONY: help install demo dev test check format bench chaos clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ format: $(STAMP) ## Format the code and repair what ruff can
 
 bench: $(STAMP) ## Measure: lateness, drain time, memory, recovery
 	$(BIN)/python -m benchmarks
+
+chaos: $(STAMP) ## Break everything, 50 times, under load: nothing may be lost, early, repeated or untrue (15 min)
+	$(BIN)/python tests/chaos/run.py $(ARGS)
 
 clean: ## Remove .venv, caches and local data
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .clepsydra build dist

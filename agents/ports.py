@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 from schemas.due import DueMessage
 from schemas.outcomes import Outcome, OutcomeRecord, Paced
+from schemas.placed import Placed
 from schemas.rows import Row
 from schemas.windows import Counts
 
@@ -73,6 +74,14 @@ class Change(NamedTuple):
     value: bytes | None
 
 
+class Loaded(NamedTuple):
+    """The newest valid row of an id in a slice of the log, or a tombstone (`row` None), as it is taken in by a load."""
+
+    id: str
+    row: Placed | None
+    value: bytes | None
+
+
 class Due(NamedTuple):
     """A delivery in the windowed table."""
 
@@ -102,6 +111,10 @@ class Mirror(Protocol):
 
     def apply(self, changes: Iterable[Change], applied: int) -> None:
         """Take rows in, in one atomic write batch with counts, `applied`, `epoch`, `commands` and `acks` as they are set."""
+        ...
+
+    def load(self, rows: Iterable[Loaded], applied: int) -> None:
+        """As apply, for rows that are only read: what they replace is looked up here. Ids once each."""
         ...
 
     def due_from(self, after: Due | None, until_ms: int, limit: int) -> list[Due]:
@@ -210,6 +223,10 @@ class OwnerWatch(Protocol):
 
     def zombie_rows(self, count: int) -> None:
         """Void rows of a former owner that were found and written over."""
+        ...
+
+    def loading(self, partition: int, position: int, end: int) -> None:
+        """The timetable is read up to here; the load ends at `end`."""
         ...
 
     def recovered(self, partition: int, ms: int) -> None:

@@ -8,11 +8,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agents.claimed_log import ClaimedLog
-from agents.ports import Change, Clock, Log, Mirror, OwnerWatch, Record, Seat, Stored
+from agents.ports import Change, Clock, Loaded, Log, Mirror, OwnerWatch, Record, Seat, Stored
 from schemas.due import Fence
-from schemas.rows import CLAIM_KEY, PROGRESS_KEY, Claim, Progress, Row
+from schemas.placed import Placed
+from schemas.rows import CLAIM_KEY, PROGRESS_KEY, Claim, Progress
 from schemas.times import at
-from schemas.wire import encode, read_timetable
+from schemas.wire import encode, read_placed
 
 CLOCK_SKEW_MS = 1_000
 """Added to the horizon: a former owner's clock may have been ahead by this."""
@@ -38,17 +39,17 @@ class Loader:
 
     def feed(self, records: list[Stored]) -> None:
         """Take in a slice; the last valid record of an id wins."""
-        changes: dict[str, Change] = {}
+        rows: dict[str, Loaded] = {}
         for record in records:
             if record.key is not None:
-                self._one(record, changes)
+                self._one(record, rows)
         if records:
-            self.mirror.apply(changes.values(), records[-1].offset + 1)
+            self.mirror.load(rows.values(), records[-1].offset + 1)
 
-    def _one(self, record: Stored, changes: dict[str, Change]) -> None:
+    def _one(self, record: Stored, rows: dict[str, Loaded]) -> None:
         assert record.key is not None
         key = record.key.decode()
-        value = None if record.value is None else read_timetable(record.value)
+        value = None if record.value is None else read_placed(record.value)
         match value:
             case Claim():
                 self.mirror.epoch = max(self.mirror.epoch, record.offset)
@@ -56,14 +57,12 @@ class Loader:
                 self._progress(value)
             case _ if key in (CLAIM_KEY, PROGRESS_KEY):
                 pass
-            case Row() | None if self.is_void(epoch_of(record, value)):
+            case Placed() | None if self.is_void(epoch_of(record, value)):
                 self.zombies += 1
                 self.mirror.voids.add(key)
-            case Row() | None:
+            case Placed() | None:
                 self.mirror.voids.discard(key)
-                before = changes.get(key)
-                old = before.old if before else self.mirror.get(key)
-                changes[key] = Change(key, old, value, record.value)
+                rows[key] = Loaded(key, value, record.value)
             case _:
                 assert_never(value)
 
@@ -87,6 +86,7 @@ async def take_over(seat: Seat, partition: int, owner: str, mirror: Mirror, cloc
     async for records in seat.timetable.read(mirror.applied, epoch + 1):
         for n in range(0, len(records), LOAD_SLICE):
             loader.feed(records[n : n + LOAD_SLICE])
+            watch.loading(partition, mirror.applied, epoch + 1)
             await asyncio.sleep(0)
     mirror.epoch = epoch
     mirror.apply((), max(mirror.applied, epoch + 1))
@@ -128,7 +128,7 @@ def row_record(change: Change, epoch: int) -> Record:
     return Record(change.id.encode(), change.value, headers)
 
 
-def epoch_of(record: Stored, row: Row | None) -> int:
+def epoch_of(record: Stored, row: Placed | None) -> int:
     """The epoch of a row or tombstone; what names none (a person's tombstone) is of every epoch."""
     if row is not None:
         return row.epoch

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 from schemas.lifecycle import DeliveryState
+from schemas.placed import Placed, PlacedDelivery
 from schemas.rows import Delivery, Row
 from schemas.times import MINUTE_MS, ms_of
 
@@ -32,12 +33,12 @@ class WindowLife(StrEnum):
     CLOSED = "closed"  # every message of it is finished
 
 
-def minute_of(row: Row) -> int:
+def minute_of(row: Row | Placed) -> int:
     """The window of a row, as its first Unix millisecond: the minute of `due_at`; retries do not move it."""
     return ms_of(row.message.due_at) // MINUTE_MS * MINUTE_MS
 
 
-def count_changes(old: Row | None, new: Row | None) -> Iterable[tuple[int, int, int]]:
+def count_changes(old: Row | Placed | None, new: Row | Placed | None) -> Iterable[tuple[int, int, int]]:
     """(minute, place in Counts, +1 or -1) for each delivery that enters or moves; a forgotten one stays counted."""
     if new is None:
         return
@@ -52,7 +53,7 @@ def count_changes(old: Row | None, new: Row | None) -> Iterable[tuple[int, int, 
             yield minute, place, 1
 
 
-def _places(d: Delivery) -> Iterator[int]:
+def _places(d: Delivery | PlacedDelivery) -> Iterator[int]:
     yield PLACE[d.state]
     if d.late_ms is not None:
         yield lateness_place(d.late_ms)

@@ -10,6 +10,7 @@ from msgspec import Raw, Struct
 from schemas.commands import Answer, Command
 from schemas.due import DueMessage, Fence
 from schemas.outcomes import Ack, CourierClaim, EpochSeen, OutcomeRecord, Started
+from schemas.placed import Placed
 from schemas.rows import Claim, Progress, Row
 from schemas.settings_records import Setting
 from schemas.versions import VERSION
@@ -57,6 +58,7 @@ _dues = msgspec.json.Decoder(list[DueMessage | Fence])
 _acks = msgspec.json.Decoder(list[Ack])
 _answers = msgspec.json.Decoder(list[Answer])
 _timetable = msgspec.json.Decoder(Row | Claim | Progress)
+_placed = msgspec.json.Decoder(Placed | Claim | Progress)
 _window = msgspec.json.Decoder(WindowRecord | OwnerRecord)
 _outcome = msgspec.json.Decoder(OutcomeRecord | CourierClaim | EpochSeen | Started)
 _setting = msgspec.json.Decoder(Setting)
@@ -181,6 +183,11 @@ def read_answers(value: bytes) -> list[Answer]:
 def read_timetable(value: bytes) -> Row | Claim | Progress:
     """One record of the timetable."""
     return _own(_timetable, value)  # type: ignore[no-any-return]
+
+
+def read_placed(value: bytes) -> Placed | Claim | Progress:
+    """The same, of a row only where it is found and counted: for loading many."""
+    return _own(_placed, value)  # type: ignore[no-any-return]
 
 
 def read_window(value: bytes) -> WindowRecord | OwnerRecord:

@@ -113,7 +113,7 @@ class System:
         admin = AIOKafkaAdminClient(**client_arguments(settings))
         await admin.start()
         try:
-            await create_topics(admin, all_topics(settings), replication=1)
+            await create_topics(admin, all_topics(settings), replication=settings.replication)
         finally:
             await admin.close()
 

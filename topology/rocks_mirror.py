@@ -7,12 +7,13 @@ from struct import Struct as Packed
 import msgspec
 from rocksdict import Rdict, ReadOptions, WriteBatch, WriteOptions
 
-from agents.ports import Change, Due
+from agents.ports import Change, Due, Loaded
 from schemas.lifecycle import LIVE
+from schemas.placed import Placed
 from schemas.rows import Row
 from schemas.times import ms_of
 from schemas.windows import NOTHING, Counts, added, count_changes
-from schemas.wire import read_timetable
+from schemas.wire import read_placed, read_timetable
 from topology.disk import broken, close_database, open_database, wipe_directory
 
 COUNT, DUE, FORGET, META, ROW = b"c", b"d", b"f", b"m", b"r"
@@ -88,12 +89,32 @@ class RocksMirror:
             raise broken(self._path, error) from error
         return None if value is None else _row(value)
 
+    def load(self, rows: Iterable[Loaded], applied: int) -> None:
+        """As apply, for rows that are only read; what they replace is looked up for all at once."""
+        found = list(rows)
+        olds = self._placed([loaded.id for loaded in found])
+        self._apply(((n.id, old, n.row, n.value) for n, old in zip(found, olds, strict=True)), applied)
+
+    def _placed(self, ids: list[str]) -> list[Placed | None]:
+        if not ids:
+            return []
+        try:
+            values = self._db.get([ROW + message_id.encode() for message_id in ids])
+        except Exception as error:
+            raise broken(self._path, error) from error
+        return [None if value is None else _placed(value) for value in values]
+
     def apply(self, changes: Iterable[Change], applied: int) -> None:
         """Take rows in, with counts, `applied`, `epoch`, `commands`, `acks` and `voids`, in one write batch."""
+        self._apply(changes, applied)
+
+    def _apply(
+        self, changes: Iterable[tuple[str, Row | Placed | None, Row | Placed | None, bytes | None]], applied: int
+    ) -> None:
         batch = WriteBatch(raw_mode=True)
         moved: dict[tuple[int, int], int] = {}
         indexed: list[bytes] = []
-        newest: Row | None = None
+        newest: Row | Placed | None = None
         for message_id, old, row, value in changes:
             key = message_id.encode()
             if row is not None:
@@ -224,7 +245,13 @@ def _row(value: bytes) -> Row:
     return row
 
 
-def _index(batch: WriteBatch, encoded_id: bytes, old: Row | None, row: Row | None) -> list[bytes]:
+def _placed(value: bytes) -> Placed:
+    row = read_placed(value)
+    assert isinstance(row, Placed), "only rows are kept by id"
+    return row
+
+
+def _index(batch: WriteBatch, encoded_id: bytes, old: Row | Placed | None, row: Row | Placed | None) -> list[bytes]:
     """Puts a row where it is found by time, takes it from where its former was; the keys put."""
     keys = [] if row is None else _index_keys(row, encoded_id)
     for key in keys:
@@ -236,7 +263,7 @@ def _index(batch: WriteBatch, encoded_id: bytes, old: Row | None, row: Row | Non
     return keys
 
 
-def _index_keys(row: Row, encoded_id: bytes) -> list[bytes]:
+def _index_keys(row: Row | Placed, encoded_id: bytes) -> list[bytes]:
     """Where a row is found by time: one key for each live delivery, one for a forgetting to come."""
     keys = [_due_key(ms_of(d.due_at), encoded_id, d.target) for d in row.deliveries if d.state in LIVE]
     if row.forget_at is not None:

@@ -14,8 +14,10 @@ from prometheus_client.registry import Collector
 
 from schemas.outcomes import Outcome
 from schemas.windows import LATENESS_MS
+from topology.clock import boot_ms
 
 logger = structlog.get_logger(__name__)
+PROGRESS_MS = 2_000
 
 
 class OwnerMetrics(Collector):
@@ -25,6 +27,7 @@ class OwnerMetrics(Collector):
         """Counts from nothing."""
         self.messages: Counter[tuple[str, str]] = Counter()
         self.recovery_ms: dict[int, int] = {}
+        self.loads: dict[int, tuple[int, int, int]] = {}
         self.zombies = self.again = 0
         registry.register(self)
 
@@ -39,6 +42,24 @@ class OwnerMetrics(Collector):
     def zombie_rows(self, count: int) -> None:
         """Void rows found."""
         self.zombies += count
+
+    def loading(self, partition: int, position: int, end: int) -> None:
+        """A long load says each few seconds how far it is."""
+        now = boot_ms()
+        begun_ms, said_ms, first = self.loads.setdefault(partition, (now, now, position))
+        if now - said_ms >= PROGRESS_MS:
+            self.loads[partition] = (begun_ms, now, first)
+            speed = (position - first) * 1000 // max(1, now - begun_ms)
+            logger.info(
+                "loading",
+                partition=partition,
+                position=position,
+                end=end,
+                percent=100 * position // max(1, end),
+                per_s=speed,
+            )
+        if position >= end:
+            del self.loads[partition]
 
     def recovered(self, partition: int, ms: int) -> None:
         """A partition is owned and caught up."""

@@ -3,12 +3,13 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
-from agents.ports import Change, Due
+from agents.ports import Change, Due, Loaded
 from schemas.lifecycle import LIVE
 from schemas.outcomes import OutcomeRecord, Paced
 from schemas.rows import Row
 from schemas.times import ms_of
 from schemas.windows import NOTHING, Counts, added, count_changes
+from schemas.wire import read_timetable
 
 
 class SimMirror:
@@ -42,6 +43,15 @@ class SimMirror:
             else:
                 self.table[change.id] = change.row
         self.applied = applied
+
+    def load(self, rows: Iterable[Loaded], applied: int) -> None:
+        self.apply(
+            [
+                Change(found.id, self.get(found.id), None if found.value is None else read_timetable(found.value), None)
+                for found in rows
+            ],
+            applied,
+        )
 
     def drop_windows(self, before_ms: int) -> list[int]:
         old = [minute for minute in self.counts if minute < before_ms]
