@@ -8,6 +8,7 @@ from gateway.bulk_routes import bulk_router
 from gateway.flow_routes import flows_router
 from gateway.key_routes import keys_router
 from gateway.keys import KeyRing
+from gateway.lists import lists_router
 from gateway.messages import messages_router
 from gateway.metrics import GatewayMetrics
 from gateway.openapi import describe
@@ -35,6 +36,7 @@ def create_api(parts: Parts) -> FastAPI:
     add_problem_handlers(app)
     answering = Answering(commander)
     app.include_router(bulk_router(answering))  # before the ids: what these routes are called is no id
+    app.include_router(lists_router(parts.archive))
     app.include_router(messages_router(commander, clock))
     app.include_router(schedules_router(clock))
     app.include_router(windows_router(parts.windows, clock, settings.partitions))

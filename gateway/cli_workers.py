@@ -1,4 +1,4 @@
-"""`clepsydra worker scheduler | courier | leave`."""
+"""`clepsydra worker scheduler | courier | archivist | leave`."""
 
 import asyncio
 from typing import Annotated
@@ -51,6 +51,19 @@ def courier(
     from topology.worker import run_courier  # noqa: PLC0415
 
     run_courier(load_settings(instance=instance, health_port=health_port), channel)
+
+
+@workers.command()
+def archivist(instance: Instance = None, health_port: HealthPort = None) -> None:
+    """Copy events into the archive, for lists and searches. It needs CLEPSYDRA_POSTGRES; nothing else waits for it.
+
+    \b
+    Examples:
+      CLEPSYDRA_POSTGRES=postgresql://clepsydra:secret@db/clepsydra clepsydra worker archivist
+    """  # noqa: D301  click wants the character
+    from topology.worker import run_archivist  # noqa: PLC0415
+
+    run_archivist(load_settings(instance=instance, health_port=health_port))
 
 
 @workers.command()

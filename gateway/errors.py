@@ -6,7 +6,8 @@ from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from schemas.wire import NewerRecordError
 from topology.commander_errors import CommanderStartError
-from topology.embedded_errors import EmbeddedKafkaError
+from topology.embedded_errors import EmbeddedServerError
+from topology.postgres import ArchiveAwayError
 from topology.settings import SettingsError
 from topology.topic_admin import TopicsError
 
@@ -15,7 +16,15 @@ class UserError(Exception):
     """What is wrong, and what to do."""
 
 
-TOLD = (UserError, CommanderStartError, EmbeddedKafkaError, NewerRecordError, SettingsError, TopicsError)
+TOLD = (
+    UserError,
+    ArchiveAwayError,
+    CommanderStartError,
+    EmbeddedServerError,
+    NewerRecordError,
+    SettingsError,
+    TopicsError,
+)
 """Errors whose text says what to do."""
 
 

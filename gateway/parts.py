@@ -1,13 +1,16 @@
 """What the HTTP API stands on: connections and views that live as long as it does."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
+from functools import partial
 from typing import NamedTuple
 
 from agents.ports import Clock
+from topology.archive import Archive
 from topology.clock import SystemClock
 from topology.commander import ANSWER_TIMEOUT_S, Commander
+from topology.event_ends import event_ends
 from topology.producer import Kafka
 from topology.settings import Settings
 from topology.settings_table import SettingsTable
@@ -25,6 +28,9 @@ class Parts(NamedTuple):
     commander: Commander
     table: SettingsTable
     windows: WindowsView
+    archive: Archive
+    event_ends: Callable[[], Awaitable[dict[int, int]]]
+    """Where `events` ends now, by partition: up to there the archive knows all that was answered, once it has caught up."""
 
 
 async def connect_parts(
@@ -48,4 +54,6 @@ async def connect_parts(
     stack.push_async_callback(table.stop)
     await table.start()
     windows = WindowsView(kafka, names.windows, settings.partitions, clock, settings.look_ahead // MS)
-    return Parts(settings, clock, commander, table, windows)
+    archive = await stack.enter_async_context(Archive(settings))
+    ends = partial(event_ends, kafka, names.events, settings.partitions)
+    return Parts(settings, clock, commander, table, windows, archive, ends)

@@ -9,6 +9,7 @@ from msgspec import Raw, Struct
 
 from schemas.commands import Answer, Command
 from schemas.due import DueMessage, Fence
+from schemas.events import Event
 from schemas.outcomes import Ack, CourierClaim, EpochSeen, OutcomeRecord, Started
 from schemas.placed import Placed
 from schemas.rows import Claim, Progress, Row
@@ -55,6 +56,7 @@ _raws = msgspec.json.Decoder(list[Raw])
 _command = msgspec.json.Decoder(Command)
 _commands = msgspec.json.Decoder(list[Command])
 _dues = msgspec.json.Decoder(list[DueMessage | Fence])
+_event = msgspec.json.Decoder(Event)
 _acks = msgspec.json.Decoder(list[Ack])
 _answers = msgspec.json.Decoder(list[Answer])
 _timetable = msgspec.json.Decoder(Row | Claim | Progress)
@@ -168,6 +170,11 @@ def check_version(value: bytes) -> None:
 def read_due(value: bytes) -> list[DueMessage | Fence]:
     """A pack of due messages and fences."""
     return _own(_dues, value)  # type: ignore[no-any-return]
+
+
+def read_event(value: bytes | None) -> Event:
+    """One lifecycle event."""
+    return _own(_event, value or b"")  # type: ignore[no-any-return]
 
 
 def read_acks(value: bytes) -> list[Ack]:

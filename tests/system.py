@@ -70,6 +70,7 @@ class System:
         self.logs = directory / "logs"
         self.scheduler = self.worker("scheduler")
         self.courier = self.worker("courier")
+        self.archivist = self.worker("archivist")
         self.receiver = Receiver()
         self.commander = Commander(self.settings)
         self._start = start
@@ -87,9 +88,9 @@ class System:
             await self._stack.enter_async_context(self.receiver)
             if not self.topics_there:
                 await self.make_topics(self.settings)
-            for worker in (self.scheduler, self.courier):
+            for worker in (self.scheduler, self.courier, self.archivist):
                 self._stack.callback(worker.close)
-                if self._start:
+                if self._start and (worker is not self.archivist or self.settings.postgres is not None):
                     worker.start()
             await self.commander.start()
             self._stack.push_async_callback(self.commander.stop)

@@ -47,7 +47,7 @@ def rules(prefix: str, kafka_topics: Sequence[str] = ()) -> dict[str, tuple[Rule
             *_on((READ,), names.answers, names.windows, names.dead_letters),
             *_on((READ, WRITE), names.settings),
         ),
-        "archivist": (seen, group["archivist"], *_on((READ,), names.events, names.dead_letters)),
+        "archivist": (seen, group["archivist"], *_on((READ,), names.events), *_on((WRITE,), names.dead_letters)),
         "topics create": (Rule("Topic", "prefixed", prefix, ("Create", DESCRIBE, "DescribeConfigs")),),
         "topics check": (Rule("Topic", "prefixed", prefix, (DESCRIBE,)),),
         "topics tail": (Rule("Topic", "prefixed", prefix, (READ,)),),

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import faust
 import structlog
@@ -149,6 +149,9 @@ class ClepsydraApp(faust.App):
         self.joined = True
 
 
+AnyApp = TypeVar("AnyApp", bound=ClepsydraApp)
+
+
 def calm_collector() -> None:
     """What was made to start lives for ever; records are freed by count, so cycles need a look only now and then.
 
@@ -159,10 +162,10 @@ def calm_collector() -> None:
     gc.set_threshold(50_000, 20, 50)
 
 
-def make_app(name: str, settings: Settings, registry: CollectorRegistry) -> ClepsydraApp:
+def make_app(name: str, settings: Settings, registry: CollectorRegistry, kind: type[AnyApp]) -> AnyApp:
     """An app set up as docs/decisions.md says: no tables, raw bytes, commits often, static membership only by name."""
     session_s = settings.session_timeout.total_seconds()
-    app = ClepsydraApp(
+    app = kind(
         f"{settings.prefix}{name}",
         broker=[f"kafka://{broker}" for broker in settings.brokers.split(",")],
         broker_credentials=faust_credentials(settings),

@@ -1,13 +1,18 @@
-"""The apps by name, for `faust -A topology.apps:scheduler worker` and `faust -A topology.apps:courier worker`."""
+"""The apps by name, for `faust -A topology.apps:scheduler worker`, and `courier` and `archivist` in its place."""
 
 from collections.abc import Callable
 from typing import Any
 
+from topology.archivist import create_archivist
 from topology.courier import create_courier
 from topology.scheduler import create_scheduler
 from topology.settings import Settings, load_settings
 
-APPS: dict[str, Callable[[Settings], Any]] = {"scheduler": create_scheduler, "courier": create_courier}
+APPS: dict[str, Callable[[Settings], Any]] = {
+    "scheduler": create_scheduler,
+    "courier": create_courier,
+    "archivist": create_archivist,
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -201,7 +201,7 @@ def create_courier(
         raise ValueError(f"there is no channel {unknown[0]!r}: use some of {', '.join(known)}")
     mine = sorted(set(channels)) if channels else known
     registry = registry or CollectorRegistry()
-    app = make_app("courier" if not channels else f"courier.{'.'.join(mine)}", settings, registry)
+    app = make_app("courier" if not channels else f"courier.{'.'.join(mine)}", settings, registry, ClepsydraApp)
     grants = app.grants = CourierGrants(settings, app, mine, registry)
     app.restart_helps = True
     for channel in mine:

@@ -17,11 +17,17 @@ from aiokafka.errors import KafkaError
 from topology.embedded_config import broker_command, format_command, server_properties
 from topology.embedded_errors import EmbeddedKafkaError
 from topology.embedded_jars import cache_file, java_executable, kafka_classpath
-from topology.embedded_process import check_free_disk, die_with_parent, free_port, lock_directory, port_is_free
+from topology.embedded_process import (
+    check_free_disk,
+    die_with_parent,
+    end_of_log,
+    free_port,
+    lock_directory,
+    port_is_free,
+)
 
 START_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 20
-LOG_LINES_SHOWN = 15
 
 
 class EmbeddedKafka:
@@ -206,13 +212,9 @@ class EmbeddedKafka:
             raise self._failure(f"no answer within {START_TIMEOUT_S} s") from error
 
     def _failure(self, why: str) -> EmbeddedKafkaError:
-        with self.log.open("rb") as log:
-            log.seek(self._log_start)
-            tail = log.read().decode(errors="replace").splitlines()[-LOG_LINES_SHOWN:]
-        said = "\n".join(tail) or "it logged nothing"
         return EmbeddedKafkaError(
             "Kafka did not start",
-            why=f"{why}; the end of its log:\n{said}",
+            why=f"{why}; the end of its log:\n{end_of_log(self.log, self._log_start)}",
             remedy=f"The whole log is {self.log}. If its data is damaged, --fresh starts with an empty one.",
         )
 

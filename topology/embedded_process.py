@@ -1,4 +1,4 @@
-"""Small facts about the machine that the embedded Kafka lives on: its ports, locks, disk and dying with its parent."""
+"""Small facts about the machine that embedded servers live on: its ports, locks, disk and dying with their parent."""
 
 import ctypes
 import fcntl
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from topology.embedded_errors import EmbeddedKafkaError
+from topology.embedded_errors import EmbeddedKafkaError, EmbeddedServerError
 
 FREE_DISK_BYTES_MIN = 1 << 30
 # Below what Linux and macOS hand to outgoing connections: a client that reconnects to a port from that range while
@@ -37,32 +37,36 @@ def free_port(remembered: int | None = None, *, other_than: int | None = None) -
     return next(port for port in candidates if port != other_than and port_is_free(port))
 
 
-def check_free_disk(directory: Path) -> None:
-    """Raises EmbeddedKafkaError when less than 1 GiB is free: Kafka would stop in the middle of a write."""
+def check_free_disk(
+    directory: Path, server: str = "Kafka", error: type[EmbeddedServerError] = EmbeddedKafkaError
+) -> None:
+    """Raises `error` when less than 1 GiB is free: the server would stop in the middle of a write."""
     free = shutil.disk_usage(directory).free
     if free < FREE_DISK_BYTES_MIN:
-        raise EmbeddedKafkaError(
+        raise error(
             f"The disk of {directory} is nearly full",
-            why=f"{free >> 20} MiB are free, Kafka is given no less than {FREE_DISK_BYTES_MIN >> 20} MiB",
+            why=f"{free >> 20} MiB are free, {server} is given no less than {FREE_DISK_BYTES_MIN >> 20} MiB",
             remedy="Free some space, or put the data elsewhere with --data DIR.",
         )
 
 
-def lock_directory(directory: Path) -> IO[str]:
+def lock_directory(
+    directory: Path, server: str = "Kafka", error: type[EmbeddedServerError] = EmbeddedKafkaError
+) -> IO[str]:
     """The lock on a data directory, held until it is closed or this process ends.
 
-    Raises EmbeddedKafkaError when another instance holds it.
+    Raises `error` when another instance holds it.
     """
     held = (directory / "lock").open("w")
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    except BlockingIOError as busy:
         held.close()
-        raise EmbeddedKafkaError(
-            f"Kafka cannot use {directory}",
+        raise error(
+            f"{server} cannot use {directory}",
             why="another instance is running on it",
             remedy="Stop the other one (clepsydra dev or demo), or take another directory with --data DIR.",
-        ) from error
+        ) from busy
     return held
 
 
@@ -70,3 +74,11 @@ def die_with_parent() -> None:
     """Called in the child before exec: on Linux the kernel kills it when the thread that started it ends."""
     if LIBC is not None:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def end_of_log(log: Path, start: int, lines: int = 15) -> str:
+    """The last lines that a server logged since `start` (bytes), for an error's text."""
+    with log.open("rb") as file:
+        file.seek(start)
+        tail = file.read().decode(errors="replace").splitlines()[-lines:]
+    return "\n".join(tail) or "it logged nothing"

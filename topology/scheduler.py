@@ -206,7 +206,7 @@ class SchedulerGrants:
 def create_scheduler(settings: Settings, registry: CollectorRegistry | None = None) -> Any:
     """The scheduler's Faust app."""
     registry = registry or CollectorRegistry()
-    app = make_app("scheduler", settings, registry)
+    app = make_app("scheduler", settings, registry, ClepsydraApp)
     grants = app.grants = SchedulerGrants(settings, app, registry)
     commands = raw_topic(app, grants.names.commands, settings.partitions)
     acks = raw_topic(app, grants.names.acks, settings.partitions)

@@ -108,6 +108,16 @@ class Settings(KafkaSecurity, BaseSettings):
     postgres: Annotated[str, AfterValidator(_postgres)] | None = Field(
         None, description="postgresql://user@host/database"
     )
+    archive_retention: Duration = Field(
+        timedelta(days=396),
+        ge=timedelta(days=31),
+        le=timedelta(days=3660),
+        description="seconds or ISO 8601 duration, 31 days to 10 years",
+    )
+    archive_bodies: bool = Field(
+        True,  # noqa: FBT003  a field's default
+        description="true or false: whether the archive keeps bodies",
+    )
     data: Path = Field(default_factory=_data_home, description="a directory that can be written to")
     api_key: SecretStr | None = Field(None, min_length=16, description="at least 16 characters")
     webhook_secret: Annotated[SecretStr, AfterValidator(_webhook_secret)] | None = Field(

@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from agents.archive_events import EventBatch
 from schemas.outcomes import Outcome
 from schemas.windows import LATENESS_MS
 from topology.clock import boot_ms
@@ -147,6 +148,38 @@ class CourierMetrics(Collector):
         for channel, count in self.hands.items():
             hands.add_metric([channel], count)
         yield hands
+
+
+class ArchivistMetrics(Collector):
+    """Implements agents.archive_events.ArchiveWatch."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Counts from nothing."""
+        self.events = self.batches = self.tries = 0
+        self.is_away = False
+        registry.register(self)
+
+    def stored(self, batch: EventBatch) -> None:
+        """A batch is in the archive."""
+        self.events += len(batch.placed)
+        self.batches += 1
+        if self.is_away:
+            logger.info("archive_back")
+        self.is_away = False
+
+    def away(self, error: BaseException, tries: int) -> None:
+        """Told once, then every hundred tries: it may be away for hours."""
+        self.tries += 1
+        if not self.is_away or tries % 100 == 0:
+            logger.warning("archive_away", reason=str(error), remedy="nothing is lost: events wait in Kafka")
+        self.is_away = True
+
+    def collect(self) -> Iterator[Metric]:
+        """What was counted."""
+        yield CounterMetricFamily("clepsydra_archived_events", "Events in the archive", value=self.events)
+        yield CounterMetricFamily("clepsydra_archive_batches", "Transactions", value=self.batches)
+        yield CounterMetricFamily("clepsydra_archive_tries", "Failed tries while it was away", value=self.tries)
+        yield GaugeMetricFamily("clepsydra_archive_up", "0 while the archive is away", value=not self.is_away)
 
 
 def buckets(counts: list[int]) -> list[tuple[str, float]]:

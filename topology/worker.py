@@ -9,6 +9,7 @@ import faust
 import structlog
 import uvloop
 
+from topology.archivist import create_archivist
 from topology.courier import create_courier
 from topology.scheduler import create_scheduler
 from topology.settings import Settings
@@ -25,6 +26,11 @@ def run_scheduler(settings: Settings) -> None:
 def run_courier(settings: Settings, channels: Sequence[str] | None = None) -> None:
     """The courier of some channels, or of all; exits the process."""
     run(lambda: create_courier(settings, channels), settings)
+
+
+def run_archivist(settings: Settings) -> None:
+    """The archivist, until SIGTERM or SIGINT; exits the process. Raises ArchiveMissingError."""
+    run(lambda: create_archivist(settings), settings)
 
 
 def run(create: Any, settings: Settings) -> None:

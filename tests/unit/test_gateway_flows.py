@@ -37,7 +37,7 @@ def api(table: FakeSettingsTable) -> Any:
     settings = Settings(api_key=SecretStr(KEY), brokers="127.0.0.1:9")
     commander: Any = SimpleNamespace(waiting=0, ready=True)
     owners: Any = SimpleNamespace(owners=AsyncMock(return_value=OWNERS))
-    return create_api(Parts(settings, FakeClock(), commander, table, owners))  # type: ignore[arg-type]
+    return create_api(Parts(settings, FakeClock(), commander, table, owners, archive=None, event_ends=None))  # type: ignore[arg-type]
 
 
 @pytest.fixture
