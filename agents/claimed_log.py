@@ -52,6 +52,11 @@ class ClaimedLog:
                 await self._look(end, set())
                 self.next = end
 
+    @property
+    def voids(self) -> tuple[str, ...]:
+        """What `take_void` would give."""
+        return tuple(self._voids)
+
     def take_void(self) -> list[str]:
         """Keys of void records found since the last call: write a valid row over each, before compaction chooses."""
         voids, self._voids = self._voids, []

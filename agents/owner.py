@@ -244,7 +244,9 @@ class PartitionOwner:
         """When to look for the next round; 0 or less: now."""
         if self.stopping or not self.lease():
             return LOOK_MS
-        return began + self.inbox.pace_ms() - self.clock.now_ms() if self.inbox else TICK_MS
+        assert self.taken is not None
+        wanted = self.inbox or self.taken.timetable.voids
+        return began + self.inbox.pace_ms() - self.clock.now_ms() if wanted else TICK_MS
 
     async def _ticks(self) -> None:
         """Each second: is the log still ours; which stubs are over; which emissions got no ack; what the stream left out."""
@@ -360,11 +362,18 @@ class PartitionOwner:
         commands, acks = self.commands.order.low, self.acks.order.low
         await self.taken.timetable.append(made.records(commands, acks))
         self.mirror.commands, self.mirror.acks = commands, acks
+        self._keep_voids(made)
         self.mirror.apply(made.changes, self.taken.timetable.next)
         for n, change in enumerate(made.changes, 1):
             self._written(change)
             if n % TURN == 0:
                 await asyncio.sleep(0)
+
+    def _keep_voids(self, made: Round) -> None:
+        """What was found void lies below `applied` from now on: whoever has this disk next must know what to repair."""
+        assert self.taken is not None
+        self.mirror.voids.difference_update(made.ids)
+        self.mirror.voids.update(key for key in self.taken.timetable.voids if not key.startswith("!"))
 
     def _written(self, change: Change) -> None:
         self.near.update(change)
@@ -399,6 +408,7 @@ class PartitionOwner:
             commands, acks = self.commands.order.low, self.acks.order.low
             await self.taken.timetable.append(made.records(commands, acks))
             self.mirror.commands, self.mirror.acks = commands, acks
+            self._keep_voids(made)
             self.mirror.apply((), self.taken.timetable.next)
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
+from msgspec import structs
 from sim_parts import Parts
-from sim_world import Scenario, World
+from sim_world import EVERYTHING, Scenario, World
 
 from agents import owner as owner_module
 from agents import recovery
@@ -16,7 +17,7 @@ from agents.claimed_log import ClaimedLog
 from agents.courier import CourierPartition
 from agents.spout import Emission, Spout
 from schemas import decide as decide_module
-from schemas import decide_ack, decide_create, decide_edit
+from schemas import decide_ack, decide_create, decide_dead, decide_edit
 from schemas.decisions import Mark
 from schemas.lifecycle import LIVE
 from schemas.outcomes import Delivered, outcome_key
@@ -30,6 +31,7 @@ CANCELS = replace(NO_LEASE, messages=2, kinds=("cancel",), follow_ups=(1, 2), fi
 RETRIES = Scenario(refusals=8, crashes=0, moves=0)
 MID_SEND = replace(CANCELS, lease=True, moves=0, refusals=8, first_due_ms=100, jumps_ms=(1, 20), follow_ups=(1, 2, 3), messages=3,
     in_flight=(5_000,), steps=600)  # fmt: skip
+HANDS = replace(EVERYTHING, moves=0, lost_responses=0, courier_moves=0)
 COURIERS = Scenario(crashes=0, moves=0, courier_crashes=4, courier_moves=2, lost_responses=0)
 
 
@@ -198,6 +200,25 @@ def acks_as_zombie() -> list[Swap]:
     return [(CourierPartition, "may_ack", lambda self: self.state != "gone")]
 
 
+def same_turn_by_hand() -> list[Swap]:
+    acted = decide_dead._next_turn
+
+    def in_place(seen: Any, d: Any, move: Any, reason: str) -> Any:
+        return structs.replace(acted(seen, d, move, reason), turn=d.turn)
+
+    return [(decide_dead, "_next_turn", in_place)]
+
+
+def announces_once() -> list[Swap]:
+    decide = owner_module.decide
+
+    def hasty(*given: Any) -> Any:
+        found = decide(*given)
+        return found if getattr(found, "writes", True) else structs.replace(found, announce=())
+
+    return [(owner_module, "decide", hasty)]
+
+
 GUARDS: dict[str, Guard] = {
     "maybe_emitted": Guard(
         "a new owner answers no edit or cancel of what a former one may have emitted, until it knows",
@@ -248,6 +269,8 @@ GUARDS: dict[str, Guard] = {
         replace(MID_SEND, courier_crashes=1, directed="courier crash")),
     "courier_claim": Guard("outcomes after a newer courier's claim are void and are not acked", no_courier_claim,
         replace(MID_SEND, courier_moves=1, directed="courier move"), beside=acks_as_zombie),
+    "hand_turn": Guard("a retry by hand is a turn of its own", same_turn_by_hand, HANDS),
+    "announce_again": Guard("what tells a final event again announces it again", announces_once, replace(HANDS, crashes=6)),
     "courier_lease": Guard("a zombie courier starts no send", no_courier_lease, replace(COURIERS, courier_moves=5)),
 }  # fmt: skip
 

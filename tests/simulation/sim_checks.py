@@ -6,7 +6,8 @@ from typing import Any
 
 import msgspec
 
-from schemas.commands import Answer, Create
+from schemas.commands import Answer, Create, Erase, MarkSent, RetryDead
+from schemas.decide_dead import MARKED
 from schemas.events import Event
 from schemas.lifecycle import LIVE
 from schemas.outcomes import OutcomeRecord, outcome_key
@@ -32,6 +33,9 @@ class Checks:
         self.requests: Counter[tuple[str, int]] = Counter()
         self.emitted: set[str] = set()
         self.ends: dict[tuple[str, int, int], str] = {}
+        self.turns: dict[tuple[str, int, int], dict[int, str]] = defaultdict(dict)
+        self.announced: dict[str, set[int]] = defaultdict(set)
+        self.finals: dict[str, set[str]] = defaultdict(set)
         self.finished: set[str] = set()
         self.position: Counter[str] = Counter()
 
@@ -76,19 +80,33 @@ class Checks:
     def event(self, event: Event) -> None:
         if event.kind == "finished":
             self.finished.add(event.id)
+            self.finals[event.id].add(event.event_id)
+        if event.kind == "scheduled":
+            self.announced[event.id].add(event.birth)
         if event.kind not in TERMINAL or event.target is None:
             return
         place = (event.id, event.birth, event.target)
-        before = self.ends.setdefault(place, event.kind)
-        assert before == event.kind, f"two terminal states of {place}: {before} and {event.kind}"
+        self.end_of_turn(event, place)
         takes = self.takes[f"{event.id}/{event.target}", event.birth]
         if event.kind == "dead":
             tries = self.requests[f"{event.id}/{event.target}", event.birth]
-            assert tries > len(self.world.retries), f"G1: {place} is called dead after {tries} requests"
-        if event.kind == "delivered":
+            least = (len(self.world.retries) + 1) * list(self.turns[place].values()).count("dead")
+            assert tries >= least, f"G1: {place} is called dead after {tries} requests, {least} are the least"
+        if event.kind == "delivered" and event.reason != MARKED:
             assert takes, f"G1: {place} is called delivered and was never sent"
         if event.kind in ("cancelled", "expired"):
             assert not takes, f"G3: {place} is called {event.kind} and the receiver has it"
+
+    def end_of_turn(self, event: Event, place: tuple[str, int, int]) -> None:
+        """One terminal state in a turn; another in a later one only by a person's hand. `ends` has the newest."""
+        turns = self.turns[place]
+        assert event.turn is not None
+        before = turns.setdefault(event.turn, event.kind)
+        assert before == event.kind, f"two terminal states of {place}: {before} and {event.kind}"
+        acted = [c for c in self.world.written if isinstance(c, RetryDead | MarkSent) and c.id == event.id]
+        assert len(turns) <= 1 + len(acted), f"{place} has ended {turns} and {len(acted)} commands reopened it"
+        assert all(turns[t] in ("dead", "unknown") for t in turns if t < max(turns)), f"{place} went on after {turns}"
+        self.ends[place] = turns[max(turns)]
 
     def answer(self, answer: Answer) -> None:
         before = self.answers.setdefault(answer.command_id, answer)
@@ -149,9 +167,17 @@ class Checks:
 
     def all_over(self) -> bool:
         answered = all(c.command_id in self.answers for c in self.world.written)
-        live = [r for r in self.rows().values() if any(d.state in LIVE for d in r.deliveries)]
-        told = all((r.id, r.birth, d.target) in self.ends for r in self.rows().values() for d in r.deliveries)
-        return answered and not live and told and self.world.scheduler.owner.ready
+        rows = self.rows()
+        live = [r for r in rows.values() if any(d.state in LIVE for d in r.deliveries)]
+        told = all(
+            self.ends.get((r.id, r.birth, d.target)) == d.state.value for r in rows.values() for d in r.deliveries
+        )
+        announced = all(self.announcements(i) or not r.message.on_finished for i, r in rows.items())
+        return answered and not live and told and announced and self.world.scheduler.owner.ready
+
+    def announcements(self, message_id: str) -> list[str]:
+        """The messages that tell of its ends."""
+        return [i for i in self.rows() if i.startswith(f"{message_id}!finished")]
 
     def end(self) -> None:
         world = self.world
@@ -168,6 +194,7 @@ class Checks:
             for d in row.deliveries:
                 end = self.ends.get((row.id, row.birth, d.target))
                 assert end == d.state.value, f"G1: {row.id}/{d.target} is {d.state.value} in its row, events say {end}"
+        self.erased_and_announced(rows)
         owner = world.scheduler.owner
         mirror = {i: (r.revision, [d.state for d in r.deliveries]) for i, r in owner.mirror.table.items()}
         assert mirror == {i: (r.revision, [d.state for d in r.deliveries]) for i, r in rows.items()}, (
@@ -176,6 +203,29 @@ class Checks:
         assert not any(owner.spout.in_flight().values()), f"places in flight leak: {owner.spout.in_flight()}"
         if not world.scenario.reuse:
             self.windows_are_exact(rows.values(), owner.mirror)
+
+    def erased_and_announced(self, rows: dict[str, Row]) -> None:
+        """What was erased is gone; each end that was to be told is a message of its own, made once."""
+        for command in self.world.written:
+            if isinstance(command, Erase) and self.answers[command.command_id].result == "accepted":
+                row = rows[command.id]
+                content = (
+                    row.message.to,
+                    row.message.metadata,
+                    row.message.on_finished,
+                    *(d.to for d in row.deliveries),
+                )
+                assert row.erased, f"{row.id} was answered erased and is not"
+                assert not any(content), f"{row.id} was answered erased and holds {content}"
+        for row in rows.values():
+            if row.message.on_finished and not self.world.scenario.reuse:
+                made = self.announcements(row.id)
+                ends = self.finals[row.id]
+                assert len(made) == len(ends), (
+                    f"G1: {row.id} came to {len(ends)} ends, {len(made)} are announced: {made}"
+                )
+        for message_id, births in self.announced.items():
+            assert "!" not in message_id or len(births) == 1, f"{message_id} was made more than once: {births}"
 
     def windows_are_exact(self, rows: Iterable[Row], mirror: Any) -> None:
         """G7: what the mirror counts is what the rows say, and what `windows` says of it, but for what is still untold."""

@@ -17,13 +17,14 @@ from sim_processes import CHANNEL, Courier, Process, Scheduler
 from sim_stores import SimMemory, SimMirror
 
 from agents.ports import Record, Stored
-from schemas.commands import Cancel, Command, Create, Edit, Look
+from schemas.commands import Cancel, Command, Create, Discard, Edit, Erase, Look, MarkSent, RetryDead, SendNow
 from schemas.decisions import Policy
 from schemas.message import Changes, Message
 from schemas.outcomes import Delivered, RetryLater, outcome_key
 from schemas.times import at
 from schemas.wire import encode, read_due
 
+HANDS = {"retry": RetryDead, "discard": Discard, "mark_sent": MarkSent, "erase": Erase}
 START_MS = 1_800_000_000_000
 
 
@@ -39,6 +40,8 @@ class Scenario:
     courier_crashes: int = 2
     courier_moves: int = 1
     refusals: int = 3
+    refusal_chance: float = 0.3
+    retries: tuple[int, ...] = (300, 700, 1500)
     lost_responses: int = 1
     command_repeats: int = 3
     stream_faults: int = 3
@@ -59,8 +62,23 @@ class Scenario:
     """This fault comes between the acceptance of creates (courier's: in mid-send) and the first cancel."""
     follow_ups: tuple[int, ...] = (0, 1, 1, 2, 3)
     reuse: bool = False
+    hands: int = 0
+    """How often a person looks at what has ended and retries, discards, marks as sent or erases it, or says so of anything."""
+    announce: bool = False
+    """Some messages ask that their end be told (`on_finished`)."""
     lease: bool = True
     steps: int = 700
+
+
+EVERYTHING = Scenario(
+    hands=6,
+    refusals=14,
+    refusal_chance=0.7,
+    retries=(300,),
+    announce=True,
+    kinds=("edit", "edit", "cancel", "look", "create", "send_now", "retry", "erase"),
+)
+"""All that gateways may ask for."""
 
 
 @dataclass
@@ -81,9 +99,11 @@ class World:
         self.windows = SimLog("windows")
         self.due = [SimLog(f"due/{n}") for n in range(self.scenario.due_partitions)]
         self.outcomes = [SimLog(f"outcomes/{n}") for n in range(self.scenario.due_partitions)]
-        self.retries = (300, 700, 1500)
+        self.retries = self.scenario.retries
         self.policy = Policy(
-            delays_ms={CHANNEL: self.retries}, idempotency_ms=4_000 if self.scenario.reuse else 24 * 3_600_000
+            delays_ms={CHANNEL: self.retries},
+            idempotency_ms=4_000 if self.scenario.reuse else 24 * 3_600_000,
+            announce_by=CHANNEL,
         )
         self.committed: Counter[str] = Counter()
         self.budget = Counter(
@@ -92,7 +112,7 @@ class World:
                 "courier move": self.scenario.courier_moves, "refuse": self.scenario.refusals,
                 "lose": self.scenario.lost_responses, "repeat": self.scenario.command_repeats,
                 "stream": self.scenario.stream_faults, "compact": self.scenario.compactions,
-                "again": self.scenario.emit_agains,
+                "again": self.scenario.emit_agains, "hand": self.scenario.hands,
             }
         )  # fmt: skip
         self.calm = False
@@ -173,7 +193,7 @@ class World:
             "crash": (0.05, self.crash_scheduler), "move": (0.05, self.move_scheduler),
             "courier crash": (0.05, self.crash_courier), "courier move": (0.05, self.move_courier),
             "repeat": (0.1, self.repeat_command), "stream": (0.1, self.stream_fault),
-            "compact": (0.1, self.compact), "again": (0.02, self.long_silence),
+            "compact": (0.1, self.compact), "again": (0.02, self.long_silence), "hand": (0.3, self.act_by_hand),
         }  # fmt: skip
         if self.scenario.directed and not self.is_moment():
             del possible[self.scenario.directed]
@@ -234,7 +254,7 @@ class World:
         message = op.what
         name = outcome_key(message.key, message.birth, message.turn)
         self.checks.requests[message.key, message.birth] += 1
-        refuse = op.process is not None and self.spend("refuse", 0.3)
+        refuse = op.process is not None and self.spend("refuse", self.scenario.refusal_chance)
         if refuse:
             self.note(f"the receiver refuses {name}")
             op.answer(RetryLater(reason="503"))
@@ -362,6 +382,8 @@ class World:
         aims: dict[str, Any] = {"channel": CHANNEL, "to": "a"}
         if targets > 1:
             aims = {"targets": tuple({"channel": CHANNEL, "to": str(t)} for t in range(targets))}
+        if self.scenario.announce and n % 2 == 0:
+            aims |= {"on_finished": {"url": "http://told"}, "metadata": {"n": n}}
         message = msgspec.convert({"id": f"m{n}", "due_at": due, "account": f"a{n % 2}", **aims}, Message)
         return Create(command_id=command_id, message=message, reply_to=0, allow_past=True)
 
@@ -371,9 +393,30 @@ class World:
             return Edit(command_id=f"e{n}.{k}", id=f"m{n}", changes=Changes(due_at=later), reply_to=0)
         if kind == "cancel":
             return Cancel(command_id=f"x{n}.{k}", id=f"m{n}", reply_to=0)
+        if kind == "send_now":
+            return SendNow(command_id=f"e{n}.{k}now", id=f"m{n}", reply_to=0)
+        if kind in HANDS:
+            return self.by_hand(HANDS[kind], f"m{n}", f"h{n}.{k}")
         if kind == "look":
             return Look(command_id=f"l{n}.{k}", id=f"m{n}", reply_to=0)
         return self.create(n, targets, f"c{n}.{k}")
+
+    def by_hand(self, kind: Any, message_id: str, name: str) -> Command:
+        given: dict[str, Any] = {"command_id": f"{name}{kind.__name__}", "id": message_id, "reply_to": 0}
+        return kind(**given) if kind is Erase else kind(**given, target=self.random.choice((None, None, 0, 1)))
+
+    def act_by_hand(self) -> None:
+        """A person has a list of what has ended, as events tell it."""
+        dead = sorted({place[0] for place, kind in self.checks.ends.items() if kind in ("dead", "unknown")})
+        over = sorted({place[0] for place in self.checks.ends})
+        if dead and self.random.random() < 0.9:
+            kind, among = self.random.choice((RetryDead, RetryDead, RetryDead, Discard, MarkSent)), dead
+        elif over and self.random.random() < 0.2:
+            kind, among = Erase, over
+        else:
+            return
+        self.budget["hand"] -= 1
+        self.write([self.by_hand(kind, self.random.choice(among), f"p{self.budget['hand']}.")])
 
     def is_moment(self) -> bool:
         if self.scenario.directed.startswith("courier"):

@@ -5,12 +5,16 @@ from fakes import FakeLog
 from agents.claimed_log import ClaimedLog
 from agents.in_order import InOrder
 from agents.owner import PartitionOwner
+from agents.ports import Record
 from agents.recovery import Taken, is_claim
 from schemas.wire import read_timetable
 
 
 class Mirror:
     commands = acks = applied = 0
+
+    def __init__(self):
+        self.voids = set()
 
     def apply(self, changes, applied):
         assert list(changes) == []
@@ -22,9 +26,11 @@ class Source:
         self.order = InOrder(low)
 
 
-async def leaving(*, settled: bool):
+async def leaving(*, settled: bool, found: tuple[Record, ...] = (), known: tuple[str, ...] = ()):
     owner, log = PartitionOwner.__new__(PartitionOwner), FakeLog()
     owner.partition, owner.lease, owner.mirror = 0, lambda: True, Mirror()
+    owner.mirror.voids.update(known)
+    log.land(*found)
     owner.taken = Taken(0, 0, ClaimedLog(log, is_claim))
     owner.commands, owner.acks = Source(7), Source(5)
     owner.stopping, owner.settled = True, settled
@@ -42,3 +48,10 @@ async def test_one_that_was_broken_off_in_mid_write_says_nothing():
     """Its rows may have landed: a mirror that counts past them would never have them."""
     log, mirror = await leaving(settled=False)
     assert (log.stored, mirror.applied) == ([], 0)
+
+
+async def test_what_it_found_void_and_had_no_time_to_write_over_is_known_to_the_next_owner_of_its_disk():
+    """It lies before what the mirror has applied: nobody would come upon it again, and compaction could choose it."""
+    zombie = (Record(b"m1", b"{}"), Record(b"!progress", b"{}"))
+    _, mirror = await leaving(settled=True, found=zombie, known=("m2",))
+    assert (mirror.voids, mirror.applied) == ({"m1", "m2"}, 3)
