@@ -5,7 +5,8 @@ from collections import deque
 from msgspec import Struct
 
 from agents.source import Source
-from schemas.commands import Command, Look
+from schemas.commands import AnyCommand, Look
+from schemas.decide_schedule import AskedSchedule, Tend
 from schemas.decisions import Acked, Asked, Given
 from schemas.events import Unreadable
 
@@ -23,7 +24,7 @@ ACKS_LAST_MS = 1_500
 class Stray(Struct, frozen=True):
     """A command that belongs to another partition: it is forwarded, not refused."""
 
-    command: Command
+    command: AnyCommand
     home: int
 
 
@@ -31,7 +32,7 @@ class Item(Struct, gc=False):
     """One input; `source` None: the owner found it itself."""
 
     id: str
-    given: Given | Stray | Unreadable
+    given: Given | AskedSchedule | Tend | Stray | Unreadable
     source: Source | None = None
     offset: int = -1
 
@@ -78,7 +79,7 @@ class Inbox:
         match item.given:
             case Acked():
                 self.acks.append(item)
-            case Asked() | Stray() | Unreadable():
+            case Asked() | AskedSchedule() | Stray() | Unreadable():
                 self.commands.append(item)
             case _:
                 self.own.append(item)

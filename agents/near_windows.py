@@ -10,7 +10,7 @@ from agents.ports import Change, Due
 from schemas.due import DueBody
 from schemas.ids import delivery_key
 from schemas.lifecycle import LIVE
-from schemas.rows import Delivery, Row
+from schemas.rows import Delivery, Row, expires_of
 from schemas.times import ms_of
 from schemas.windows import minute_of
 from schemas.wire import encode
@@ -35,6 +35,8 @@ class Armed(Struct, gc=False):
     expires_ms: int | None
     place: int
     body: bytes | None
+    watched: int = 0
+    """Whether it may have to give way to another run: 0 no, 1 when it is late, 2 always."""
 
 
 Place = Callable[[str, str], int]
@@ -94,10 +96,11 @@ class NearWindows:
         self.disarm(row.id, d.target)
         body = due_body(row, d) if self.bytes < self.bytes_max else None
         self.bytes += len(body or b"")
-        expires = row.message.expires_at
+        expires, of = expires_of(row.message, d), row.message.occurrence
         self.armed[row.id, d.target] = Armed(
             due_ms, minute_of(row), row.id, d.target, d.turn, row.birth, d.channel, d.flow, row.message.priority,
             None if expires is None else ms_of(expires), self.place(d.channel, d.flow or row.id), body,
+            0 if of is None or d.attempts else 2 if of.alone else 1 if of.latest else 0,
         )  # fmt: skip
         heappush(self.soon, (due_ms, row.id, d.target))
 
@@ -122,7 +125,7 @@ def due_body(row: Row, d: Delivery) -> bytes:
     return encode(
         DueBody(
             id=row.id, key=delivery_key(row.id, d.target), target=d.target, birth=row.birth, turn=d.turn,
-            revision=row.revision, attempt=d.attempts + 1, due_at=d.due_at, expires_at=m.expires_at, channel=d.channel,
+            revision=row.revision, attempt=d.attempts + 1, due_at=d.due_at, expires_at=expires_of(m, d), channel=d.channel,
             to=d.to, flow=d.flow, account=m.account, body=m.body, body_base64=m.body_base64,
             content_type=m.content_type, headers=m.headers, maybe_sent=d.maybe_sent, slot=d.slot,
         )

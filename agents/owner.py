@@ -8,22 +8,26 @@ finish the sources. Rounds follow each other, so a crash leaves at most one roun
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, assert_never
 
 from agents.flows import Flows
 from agents.inbox import Inbox, Item, Stray
-from agents.near_windows import NearWindows, Place
-from agents.ports import Change, Clock, Home, Lease, Mirror, OwnerWatch, Seat, Stored
+from agents.near_windows import Armed, NearWindows, Place
+from agents.ports import Change, Clock, Home, Lease, Mirror, OwnerWatch, ScheduleTable, Seat, Stored
 from agents.recovery import Taken, take_over, valid_row
 from agents.round import Round
+from agents.schedule_keeper import ScheduleKeeper
 from agents.source import Source
 from agents.spout import Spout
 from agents.window_teller import WindowTeller, Working
+from schemas.commands import Answer
 from schemas.decide import decide
-from schemas.decisions import Acked, Asked, Forgotten, Given, Lapsed, Policy, Seen, Wait
+from schemas.decide_schedule import AskedSchedule, Tend
+from schemas.decisions import Acked, Asked, Forgotten, Given, Lapsed, Policy, Seen, Wait, Withheld
 from schemas.events import Unreadable
 from schemas.ids import routing_key
 from schemas.rows import Remembered
+from schemas.schedule_commands import ScheduleCommand
 from schemas.times import at
 from schemas.wire import Fault, NewerRecordError, UnreadableError, read_acks, read_commands
 
@@ -61,6 +65,7 @@ class PartitionOwner:
         in_flight_max: int = 25_000,
         look_ahead_ms: int = 120_000,
         flows: Flows | None = None,
+        schedules: ScheduleTable | None = None,
     ) -> None:
         """`home`: the partition of a routing key; `place`: of a flow or id in `due.<channel>`.
 
@@ -72,8 +77,11 @@ class PartitionOwner:
         self.spout = Spout(
             partition=partition, due=seat.due, mirror=mirror, near=self.near, clock=clock, lease=lease,
             in_flight_max=in_flight_max, look_ahead_ms=look_ahead_ms, tell=self._lapsed, landed=self._landed,
-            watch=watch, flows=flows,
+            watch=watch, flows=flows, gives_way=self._gives_way,
         )  # fmt: skip
+        self.keeper: ScheduleKeeper | None = None
+        if schedules is not None and seat.schedules is not None:
+            self.keeper = ScheduleKeeper(schedules, seat.schedules, mirror, clock, policy, self.spout.marks)
         self.windows = WindowTeller(partition, name, mirror, seat.windows, clock)
         self.inbox = Inbox()
         self.recent: dict[str, list[Remembered]] = {}
@@ -112,14 +120,16 @@ class PartitionOwner:
         self.commands.order.begin(record.offset, len(found), self.commands.tell)
         routed = (ROUTED_HEADER, b"%d" % self.seat.partitions) in record.headers
         for n, command in enumerate(found):
-            given: Asked | Stray | Unreadable
+            given: Asked | AskedSchedule | Stray | Unreadable
             if isinstance(command, Fault):
                 given = self._unreadable("commands", record, command, n)
             elif not routed and (home := self.home(routing_key(command.id))) != self.partition:
                 given = Stray(command, home)
+            elif isinstance(command, ScheduleCommand):
+                given = AskedSchedule(command, record.offset, record.at_ms)
             else:
                 given = Asked(command, record.offset, record.at_ms)
-            self.inbox.put(Item("" if isinstance(command, Fault) else command.id, given, self.commands, record.offset))
+            self.inbox.put(Item(_name(given), given, self.commands, record.offset))
         self.bell.set()
 
     def take_acks(self, record: Stored) -> None:
@@ -148,7 +158,10 @@ class PartitionOwner:
             value=None if record.value is None else record.value[:4096].decode(errors="replace"),
         )  # fmt: skip
 
-    def _lapsed(self, lapsed: Lapsed) -> None:
+    def _gives_way(self, armed: Armed, now: int) -> str:
+        return "" if self.keeper is None else self.keeper.gives_way(armed, now)
+
+    def _lapsed(self, lapsed: Lapsed | Withheld) -> None:
         self.inbox.put(Item(lapsed.id, lapsed))
         self.bell.set()
 
@@ -162,6 +175,8 @@ class PartitionOwner:
         """Take the partition over and keep it until `stop()`. Raises LostClaimError, LogBrokenError, NewerRecordError."""
         began = self.clock.now_ms()
         self.taken = await take_over(self.seat, self.partition, self.name, self.mirror, self.clock, self.watch)
+        if self.keeper is not None:
+            await self.keeper.begin(self.taken.epoch, self.name)
         self.spout.begin(self.taken.epoch, self.taken.horizon_ms)
         self.windows.begin(self.taken.epoch)
         self.acks.start(self.mirror.acks)
@@ -262,6 +277,9 @@ class PartitionOwner:
                 await self.commands.look()
             if not self.spout.held:
                 await self.taken.timetable.check()
+                if self.keeper is not None:
+                    await self.keeper.check()
+            self._tend()
             for message_id in self.mirror.to_forget(self.clock.now_ms(), FORGET_SLICE):
                 self.inbox.put(Item(message_id, Forgotten(message_id)))
             again = self.spout.emit_again()
@@ -269,6 +287,12 @@ class PartitionOwner:
                 self.watch.overdue_acks(again)
             self.bell.set()
             await self.windows.tick(self._working())
+
+    def _tend(self) -> None:
+        """Schedules with something to do, unless there is enough to do already."""
+        if self.keeper is not None and not any(isinstance(item.given, Tend) for item in self.inbox.own):
+            for item in self.keeper.to_tend(self.clock.now_ms()):
+                self.inbox.put(item)
 
     def _working(self) -> Working:
         return Working(
@@ -296,10 +320,16 @@ class PartitionOwner:
         await self.decide_all(self.inbox.slice(), made, now)
         for message_id in self.taken.timetable.take_void():
             self._repair(message_id, made)
+        if self.keeper is not None:
+            self.keeper.repairs(made)
         if made.changes:
             await self.write(made)
+        if made.schedules and self.keeper is not None:
+            await self.keeper.write(made.schedules)
         self.spout.let_go()
         await made.tell(self.seat)
+        if made.cursors and self.keeper is not None:
+            await self.keeper.write(made.cursors)
         self.finish(made)
 
     async def decide_all(self, items: list[Item], made: Round, now: int) -> None:
@@ -319,13 +349,29 @@ class PartitionOwner:
             elif isinstance(given, Unreadable):
                 made.refuse(given)
                 made.finished.append(item)
-            elif item.id in made.ids:
+            elif item.id in made.ids or (self.keeper is not None and self.keeper.is_held_up(item, made)):
                 later.append(item)
             elif self.inbox.must_queue(item):
                 self.inbox.wait(item)
+            elif isinstance(given, AskedSchedule | Tend):
+                if not self._decide_schedule(item, given, made, now):
+                    later.append(item)
+            elif self.keeper is not None and "@" in item.id and self.keeper.before(item, given, made, now):
+                later.append(item)
             else:
                 self._decide(item, given, made, now)
         self.inbox.put_back(later)
+
+    def _decide_schedule(self, item: Item, given: AskedSchedule | Tend, made: Round, now: int) -> bool:
+        """False: it is to be asked again."""
+        if self.keeper is not None:
+            return self.keeper.decide(item, given, made, now)
+        assert isinstance(given, AskedSchedule)
+        command = given.command
+        detail = "this owner keeps no schedules"
+        made.answer(given, Answer(command_id=command.command_id, id=command.id, result="refused", detail=detail))
+        made.finished.append(item)
+        return True
 
     def _decide(self, item: Item, given: Given, made: Round, now: int) -> None:
         row = self.mirror.get(item.id)
@@ -346,6 +392,8 @@ class PartitionOwner:
             self.recent.setdefault(item.id, []).append(decision.remember)
             self.recent_order.append((decision.remember.offset, item.id))
         made.take(item, row, decision)
+        if self.keeper is not None and "@" in item.id and isinstance(given, Asked):
+            self.keeper.note(item, decision.row if decision.writes else row, made, now)
         for command in decision.announce:
             made.forward(Stray(command, self.home(routing_key(command.id))))
 
@@ -410,6 +458,19 @@ class PartitionOwner:
             self.mirror.commands, self.mirror.acks = commands, acks
             self._keep_voids(made)
             self.mirror.apply((), self.taken.timetable.next)
+
+
+def _name(given: Asked | AskedSchedule | Stray | Unreadable) -> str:
+    """What inputs are kept in order by: a message's id, or a schedule's with the mark that no message's has."""
+    match given:
+        case Unreadable():
+            return ""
+        case AskedSchedule(command):
+            return f"{command.id}@"
+        case Asked(command) | Stray(command):
+            return command.id
+        case _:
+            assert_never(given)
 
 
 async def together(*parts: Coroutine[Any, Any, None]) -> None:

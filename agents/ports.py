@@ -8,6 +8,7 @@ from schemas.due import DueMessage
 from schemas.outcomes import Outcome, OutcomeRecord, Paced
 from schemas.placed import Placed
 from schemas.rows import Row
+from schemas.schedule_rows import ScheduleRow
 from schemas.windows import Counts
 
 
@@ -138,8 +139,53 @@ class Mirror(Protocol):
         """Forget the counts of windows that began before; which there were."""
         ...
 
+    def ids(self, start: str, end: str, limit: int) -> list[str]:
+        """Ids in [start, end), in order."""
+        ...
+
     def wipe(self) -> None:
         """Forget everything: it is to be rebuilt from the log."""
+        ...
+
+    def close(self) -> None:
+        """Release the files."""
+        ...
+
+
+class ScheduleChange(NamedTuple):
+    """A schedule's row as it now is, or a tombstone (`row` None)."""
+
+    id: str
+    row: ScheduleRow | None
+    value: bytes | None
+
+
+class ScheduleTable(Protocol):
+    """The disk's copy of one partition of `schedules`: rows by id and by the time when there is something to do."""
+
+    applied: int
+    epoch: int
+    """The newest claim's epoch, -1 before the first."""
+
+    def get(self, schedule_id: str) -> ScheduleRow | None:
+        """The row, or None."""
+        ...
+
+    def apply(self, changes: Iterable[ScheduleChange], applied: int) -> None:
+        """Take rows in, in one atomic write batch with `applied`, `epoch` and `voids` as they are set."""
+        ...
+
+    def to_tend(self, now_ms: int, limit: int) -> list[str]:
+        """Ids of schedules with something to do now, the longest overdue first."""
+        ...
+
+    def after(self, schedule_id: str, limit: int) -> list[ScheduleRow]:
+        """Rows with a greater id, in order."""
+        ...
+
+    @property
+    def voids(self) -> set[str]:
+        """Ids whose newest record in the log is void and is not written over yet; may be changed; kept by apply."""
         ...
 
     def close(self) -> None:
@@ -257,3 +303,5 @@ class Seat(NamedTuple):
     due: Mapping[str, Sequence[Log]]
     forward: Callable[[int], Log]
     """The commands log of another partition: a command that came to the wrong one is passed on."""
+    schedules: Log | None = None
+    """None: an owner that keeps no schedules."""

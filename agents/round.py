@@ -2,14 +2,18 @@
 
 import asyncio
 import re
+from collections.abc import Iterable
 
 from agents.inbox import Item, Stray
-from agents.ports import Change, Record, Seat
+from agents.ports import Change, Record, ScheduleChange, Seat
 from agents.recovery import row_record
 from schemas.commands import Announce, Answer, Create
+from schemas.decide_schedule import AskedSchedule
 from schemas.decisions import Asked, Decision
-from schemas.events import Unreadable
+from schemas.events import Event, Unreadable
+from schemas.ids import routing_key
 from schemas.rows import PROGRESS_KEY, Progress, Row
+from schemas.schedule_commands import SchedulePut
 from schemas.times import at
 from schemas.wire import encode, packs
 
@@ -31,26 +35,44 @@ class Round:
         self.forwards: dict[int, list[Record]] = {}
         self.finished: list[Item] = []
         self.kinds: dict[tuple[str, str], int] = {}
+        self.schedules: list[ScheduleChange] = []
+        """Changed by commands: durable before their answers."""
+        self.cursors: list[ScheduleChange] = []
+        """Moved by tending: durable after the events of what was made, which a crash would else keep from being told."""
+        self.tended: set[str] = set()
+        """Schedules of which a row is written."""
+        self.touched: set[str] = set()
+        """Schedules of which an occurrence is written."""
 
     def take(self, item: Item, old: Row | None, decision: Decision) -> None:
         """A decision: the input is finished once all of this is durable."""
         if decision.writes:
+            self._touch(item.id)
             value = None if decision.row is None else encode(decision.row)
             self.changes.append(Change(item.id, old, decision.row, value))
-        for event in decision.events:
-            self.events.append(Record(event.id.encode(), encode(event)))
-            kind = (event.kind, event.channel or "")
-            self.kinds[kind] = self.kinds.get(kind, 0) + 1
+        self.tell_events(decision.events)
         for letter in decision.dead:
             self.dead.append(Record(letter.id.encode(), encode(letter)))
         if decision.answer is not None and isinstance(item.given, Asked):
-            self._answer(item.given, decision.answer)
+            self.answer(item.given, decision.answer)
         self.finished.append(item)
 
-    def _answer(self, asked: Asked, answer: Answer) -> None:
+    def _touch(self, message_id: str) -> None:
+        if "@" in message_id:
+            self.touched.add(routing_key(message_id))
+
+    def tell_events(self, events: Iterable[Event]) -> None:
+        """To be told once the rows are durable."""
+        for event in events:
+            self.events.append(Record(event.id.encode(), encode(event)))
+            kind = (event.kind, event.channel or "")
+            self.kinds[kind] = self.kinds.get(kind, 0) + 1
+
+    def answer(self, asked: Asked | AskedSchedule, answer: Answer) -> None:
+        """To whom asked; a refusal that nobody waits for goes to the dead letters."""
         if asked.command.reply_to is not None:
             self.answers.setdefault(asked.command.reply_to, []).append(encode(answer))
-        elif answer.result == "refused" and isinstance(asked.command, Create | Announce):
+        elif answer.result == "refused" and isinstance(asked.command, Create | Announce | SchedulePut):
             self.refuse(refusal(asked, answer, self.partition))
 
     def refuse(self, letter: Unreadable) -> None:
@@ -84,7 +106,7 @@ class Round:
         await asyncio.gather(*writes)
 
 
-def refusal(asked: Asked, answer: Answer, partition: int) -> Unreadable:
+def refusal(asked: Asked | AskedSchedule, answer: Answer, partition: int) -> Unreadable:
     """A refused command that nobody waits to hear of."""
     return Unreadable(
         topic="commands",

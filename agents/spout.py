@@ -11,7 +11,7 @@ from agents.flows import Flows
 from agents.near_windows import Armed, NearWindows, ReadyQueue, due_body, prefixed
 from agents.paused import Paused
 from agents.ports import Clock, Due, Lease, Log, Mirror, OwnerWatch, Record
-from schemas.decisions import Lapsed, Mark
+from schemas.decisions import Lapsed, Mark, Withheld
 from schemas.lifecycle import LIVE
 from schemas.outcomes import Ack
 from schemas.rows import Delivery, Row
@@ -57,15 +57,17 @@ class Spout:
         lease: Lease,
         in_flight_max: int,
         look_ahead_ms: int,
-        tell: Callable[[Lapsed], None],
+        tell: Callable[[Lapsed | Withheld], None],
         landed: Callable[[str], None],
         watch: OwnerWatch,
         flows: Flows | None = None,
+        gives_way: Callable[[Armed, int], str] | None = None,
     ) -> None:
         """`tell`: of deliveries found expired; `landed`: of ids whose emission is now in Kafka."""
         self.partition, self.due, self.mirror, self.near = partition, due, mirror, near
         self.clock, self.lease, self.look_ahead_ms = clock, lease, look_ahead_ms
         self.tell, self.landed, self.watch = tell, landed, watch
+        self.gives_way = gives_way
         slow = max(1, in_flight_max // SLOWER)
         self.queues = {c: ReadyQueue(in_flight_max, max(1, slow // 10), slow) for c in due}
         self.emissions: dict[tuple[str, int], Emission] = {}
@@ -189,9 +191,12 @@ class Spout:
         elif armed.id in self.held:
             queue.release(armed.flow)
             self.set_aside.append(armed)
-        elif armed.expires_ms is not None and armed.expires_ms <= now:
+        elif armed.expires_ms is not None and armed.expires_ms <= now and not self._is_doubtful(armed):
             queue.release(armed.flow)
             self.tell(Lapsed(*key))
+        elif armed.watched and self.gives_way is not None and (reason := self.gives_way(armed, now)):
+            queue.release(armed.flow)
+            self.tell(Withheld(armed.id, reason))
         elif self.flows.paused and self.is_held_back(armed):
             queue.release(armed.flow)
         else:
@@ -206,13 +211,18 @@ class Spout:
         key = self.paused.key_of(armed)
         if key is None:
             return False
-        if armed.due_ms <= self.horizon_ms:
-            row = self.mirror.get(armed.id)
-            if row is not None and self.perhaps_emitted(row.deliveries[armed.target]):
-                return False
+        if self._is_doubtful(armed):
+            return False
         self.near.disarm(armed.id, armed.target)
         self.paused.hold(armed, key)
         return True
+
+    def _is_doubtful(self, armed: Armed) -> bool:
+        """Whether a former owner may have emitted it: then a courier knows what became of it, and is asked."""
+        if armed.due_ms > self.horizon_ms:
+            return False
+        row = self.mirror.get(armed.id)
+        return row is not None and self.perhaps_emitted(row.deliveries[armed.target])
 
     def _flow_changed(self, key: str) -> None:
         if key in self.flows.paused:

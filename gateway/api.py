@@ -38,7 +38,7 @@ def create_api(parts: Parts) -> FastAPI:
     app.include_router(bulk_router(answering))  # before the ids: what these routes are called is no id
     app.include_router(lists_router(parts.archive))
     app.include_router(messages_router(commander, clock))
-    app.include_router(schedules_router(clock))
+    app.include_router(schedules_router(commander, settings.partitions, clock))
     app.include_router(windows_router(parts.windows, clock, settings.partitions))
     app.include_router(actions_router(commander))
     app.include_router(dead_letters_router(commander))

@@ -1,12 +1,12 @@
 """A command's answer, or the problem that there is none."""
 
 from gateway.problems import ProblemError
-from schemas.commands import Answer, Command
+from schemas.commands import Answer, AnyCommand
 from topology.commander import Commander
 from topology.commander_errors import CommandError, CommandRefusedError
 
 
-async def ask(commander: Commander, command: Command) -> Answer:
+async def ask(commander: Commander, command: AnyCommand) -> Answer:
     """Raises ProblemError: 504 when it may be done or not, 503 when it was not written."""
     try:
         return await commander.ask(command)

@@ -17,6 +17,7 @@ from gateway.cli_flows import flows
 from gateway.cli_import import import_
 from gateway.cli_keys import keys
 from gateway.cli_messages import URL, ApiKey, Url, add_message_commands
+from gateway.cli_schedule_acts import add_schedule_acts
 from gateway.cli_schedules import schedules
 from gateway.cli_schema import schema
 from gateway.cli_topics import topics
@@ -38,6 +39,7 @@ app = typer.Typer(
     epilog="Start with [bold]clepsydra demo[/], or [bold]clepsydra dev[/] and then [bold]clepsydra send[/].",
 )
 topics.command()(schema)
+add_schedule_acts(schedules)
 app.add_typer(schedules, name="schedules", rich_help_panel="Messages")
 app.add_typer(topics, name="topics", rich_help_panel="Operation")
 app.add_typer(flows, name="flows", rich_help_panel="Operation")

@@ -65,9 +65,9 @@ def send(
       clepsydra send --at 2026-11-24T08:00:00+01:00 --to https://example.com/hook --body @post.json --id post-1
       clepsydra send --in 5s --channel log --body hello
     """  # noqa: D301  click wants the character
-    given = _content(body, content_type) | {
+    given = content(body, content_type) | {
         "id": id_, "due_at": _due(at, in_, "--at or --in"), "channel": channel, "to": to, "account": account,
-        "flow": flow, "headers": _headers(header), "tags": tag, "priority": priority,
+        "flow": flow, "headers": headers(header), "tags": tag, "priority": priority,
         "expires_at": moment(expires_at) if expires_at else None, "allow_past": allow_past or None,
     }  # fmt: skip
     wanted = {name: value for name, value in given.items() if value is not None}
@@ -132,8 +132,8 @@ def edit(
       clepsydra edit post-1 --in 2h
       clepsydra edit post-1 --body 'Better text' --revision 1
     """  # noqa: D301  click wants the character
-    given = _content(body, content_type) | {
-        "due_at": _due(at, in_, "") if at or in_ else None, "to": to, "headers": _headers(header), "tags": tag,
+    given = content(body, content_type) | {
+        "due_at": _due(at, in_, "") if at or in_ else None, "to": to, "headers": headers(header), "tags": tag,
         "priority": priority, "expires_at": moment(expires_at) if expires_at else None,
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}
@@ -184,11 +184,11 @@ def due_text(due_at: str) -> str:
     return f"due {_short(due_at)} ({distance(due_at, SystemClock().now_ms())})"
 
 
-def _content(body: str | None, content_type: str | None) -> dict[str, Any]:
+def content(body: str | None, content_type: str | None) -> dict[str, Any]:
     """The body is sent as the very bytes given, as text; JSON is recognised for its content type only."""
     if body is None:
         return {"content_type": content_type}
-    text = _read(body)
+    text = read_text(body)
     if content_type is None and text.lstrip()[:1] in ("{", "["):
         try:
             msgspec.json.decode(text)
@@ -198,7 +198,7 @@ def _content(body: str | None, content_type: str | None) -> dict[str, Any]:
     return {"body": text, "content_type": content_type}
 
 
-def _read(body: str) -> str:
+def read_text(body: str) -> str:
     try:
         if body == "-":
             return sys.stdin.read()
@@ -209,7 +209,7 @@ def _read(body: str) -> str:
     return body
 
 
-def _headers(given: list[str] | None) -> dict[str, str] | None:
+def headers(given: list[str] | None) -> dict[str, str] | None:
     if not given:
         return None
     pairs = [header.partition(":") for header in given]

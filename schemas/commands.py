@@ -9,6 +9,7 @@ from schemas.ids import ANY_ID_MAX
 from schemas.lifecycle import DeliveryState, MessageState
 from schemas.message import Changes, Message
 from schemas.rows import Result, Row
+from schemas.schedule_commands import ScheduleCommand, ScheduleView
 from schemas.versions import version
 
 Id = Annotated[str, Meta(min_length=1, max_length=ANY_ID_MAX, description="the message's id")]
@@ -103,6 +104,7 @@ class Announce(_Command, frozen=True, kw_only=True, tag="announce"):
 
 
 Command = Create | Edit | Cancel | Look | SendNow | Erase | RetryDead | Discard | MarkSent | Announce
+AnyCommand = Command | ScheduleCommand
 ByHandCommand = RetryDead | Discard | MarkSent
 
 
@@ -120,3 +122,5 @@ class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     deliveries: dict[str, DeliveryState] = {}
     repeated: bool = False
     view: Row | None = None
+    schedule: ScheduleView | None = None
+    schedules: tuple[ScheduleView, ...] = ()

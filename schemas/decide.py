@@ -17,6 +17,7 @@ from schemas.decide_edit import edited, sent_now
 from schemas.decide_erase import erased
 from schemas.decide_look import looked
 from schemas.decide_replay import repeated
+from schemas.decide_withheld import withheld
 from schemas.decisions import (
     NOTHING,
     WAIT,
@@ -29,6 +30,7 @@ from schemas.decisions import (
     Policy,
     Seen,
     Wait,
+    Withheld,
     must_wait,
 )
 from schemas.rows import Remembered
@@ -55,6 +57,8 @@ def _decide(seen: Seen, given: Given, now_ms: int, policy: Policy) -> Decision |
             return acked(seen, ack, now_ms, policy)
         case Lapsed(_, target):
             return lapsed(seen, target, now_ms, policy)
+        case Withheld(_, reason):
+            return withheld(seen, reason, now_ms, policy)
         case Forgotten():
             row = seen.row
             over = row is not None and row.forget_at is not None and ms_of(row.forget_at) <= now_ms

@@ -23,9 +23,10 @@ from schemas.lifecycle import (
     transition,
 )
 from schemas.lifecycle import Delivered as Taken
+from schemas.occurrence import MISSED_MARK
 from schemas.outcomes import Ack, Deferred, Delivered, Expired, Outcome, Rejected, RetryLater, Stale, Unknown
 from schemas.retry import NoMore, jittered, next_delay
-from schemas.rows import TIMELINE_KEPT, Delivery, Moment, Row
+from schemas.rows import TIMELINE_KEPT, Delivery, Moment, Row, expires_of
 from schemas.times import at, ms_of
 
 
@@ -66,15 +67,18 @@ def was_perhaps_sent(result: Outcome) -> bool:
 def lapsed(seen: Seen, target: int, now_ms: int, policy: Policy) -> Decision:
     """The spout's word that a delivery is past its `expires_at`; looked at again, since an edit may have come between."""
     row = seen.row
-    if row is None or row.message.expires_at is None or now_ms < ms_of(row.message.expires_at):
+    if row is None:
         return NOTHING
     d = row.deliveries[target]
+    expires_at = expires_of(row.message, d)
+    if expires_at is None or now_ms < ms_of(expires_at):
+        return NOTHING
+    missed = expires_at != row.message.expires_at
+    reason = f"{MISSED_MARK}it could not begin in time" if missed else "expired before it was sent"
     moved = transition(d.state, Lapse(), maybe_sent=d.maybe_sent, attempts=d.attempts)
     if moved is None:
         return NOTHING
-    return settled(
-        seen, row, replace(d, state=moved.state, reason="expired before it was sent"), d.turn, now_ms, policy
-    )
+    return settled(seen, row, replace(d, state=moved.state, reason=reason), d.turn, now_ms, policy)
 
 
 def settled(seen: Seen, row: Row, d: Delivery, turn: int, now_ms: int, policy: Policy) -> Decision:

@@ -28,6 +28,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     idempotency_ms: int = 24 * 3_600_000
     held_whole_ms: int = 30 * 24 * 3_600_000
     past_ms_max: int = 5 * 60_000
+    horizon_ms: int = 5 * 60_000
+    late_ms: int = 60_000
     announce_by: str = "webhook"
     """The channel of `on_finished`."""
 
@@ -76,7 +78,14 @@ class Forgotten(Struct, frozen=True):
     id: str
 
 
-Given = Asked | Acked | Lapsed | Forgotten
+class Withheld(Struct, frozen=True):
+    """The spout came upon an occurrence that gives way to another run of its schedule: why."""
+
+    id: str
+    reason: str
+
+
+Given = Asked | Acked | Lapsed | Forgotten | Withheld
 
 
 class Wait(Struct, frozen=True):

@@ -26,6 +26,7 @@ EventKind = Literal[
     "discarded",
     "erased",
     "finished",
+    "missed",
 ]
 
 

@@ -9,6 +9,7 @@ import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from schemas.ids import ANY_ID_MAX, id_fault
+from schemas.occurrence import OccurrenceOf
 from schemas.times import DAY, EPOCH
 
 BODY_MAX = 256 * 1024
@@ -95,6 +96,7 @@ class Content(Input, frozen=True, kw_only=True):
     tags: Tags = ()
     metadata: dict[str, Any] = {}
     on_finished: OnFinished | None = None
+    occurrence: OccurrenceOf | None = None
 
     def aims(self) -> tuple[Target, ...]:
         """The receivers, one or many."""
@@ -109,6 +111,8 @@ class Message(Content, frozen=True, kw_only=True):
     """What a sender asks for. Raises ValueError, naming the fault, for what types cannot say."""
 
     def __post_init__(self) -> None:
+        if self.occurrence is not None:
+            raise ValueError("`occurrence` is set by schedules alone: leave it out")
         check(self)
 
 

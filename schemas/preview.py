@@ -8,6 +8,7 @@ from msgspec import Meta, Struct, field
 
 from schemas.message import Input
 from schemas.recurrence import Occurrence, Recurrence, Timing, instant_of, nominal_text, occurrences
+from schemas.recurrence_check import check_timing
 from schemas.zones import Fold, Gap, zone
 
 PREVIEW_MAX = 1_000
@@ -15,7 +16,7 @@ SECOND = timedelta(seconds=1)
 
 
 class Preview(Input, frozen=True, kw_only=True):
-    """The first `count` occurrences from `from` on."""
+    """The first `count` occurrences from `from` on. Raises ValueError, naming the field."""
 
     recurrence: Recurrence
     timezone: Annotated[str, Meta(max_length=100, description="IANA, as Europe/Rome")] = "UTC"
@@ -26,16 +27,15 @@ class Preview(Input, frozen=True, kw_only=True):
     from_: Annotated[datetime, Meta(description="now, where it is left out")] | None = field(default=None, name="from")
     count: Annotated[int, Meta(ge=1, le=PREVIEW_MAX)] = 10
 
+    def __post_init__(self) -> None:
+        self.timing()
+
     def timing(self) -> Timing:
         """Raises ValueError, naming the field."""
-        return Timing(
-            recurrence=self.recurrence,
-            timezone=self.timezone,
-            gap=self.gap,
-            fold=self.fold,
-            start=self.start,
-            end=self.end,
-        )
+        names = ("recurrence", "timezone", "gap", "fold", "start", "end")
+        timing = Timing(**{name: getattr(self, name) for name in names})
+        check_timing(timing)
+        return timing
 
 
 class Previewed(Struct, frozen=True, kw_only=True):

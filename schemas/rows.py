@@ -90,6 +90,15 @@ class Delivery(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.attempts - (self.by_hand.attempts if self.by_hand else 0)
 
 
+def expires_of(message: Content, d: Delivery) -> datetime | None:
+    """When a delivery is not sent any more; a schedule's run also when it was not begun in time."""
+    of = message.occurrence
+    if of is None or of.start_within is None or d.attempts or d.due_at != message.due_at:
+        return message.expires_at
+    bound = message.due_at + of.start_within
+    return bound if message.expires_at is None else min(bound, message.expires_at)
+
+
 class Row(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="row"):
     """A live message, whole; or the stub of a finished one, without body, headers and metadata.
 

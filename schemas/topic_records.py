@@ -5,11 +5,12 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from schemas.commands import Answer, Command
+from schemas.commands import Answer, AnyCommand
 from schemas.due import DueMessage, Fence
 from schemas.events import DeadLetter, Event, Unreadable
 from schemas.outcomes import Ack, CourierClaim, EpochSeen, OutcomeRecord, Started
 from schemas.rows import Claim, Progress, Row
+from schemas.schedule_rows import ScheduleClaim, ScheduleRow
 from schemas.settings_records import Setting
 from schemas.shown import shown
 from schemas.versions import VERSION
@@ -42,7 +43,7 @@ RECORDS = (
         says="What people ask of a message's owner: write here to use Clepsydra without HTTP",
         key="the routing key, the id's part before its last @; murmur2 of it gives the partition",
         packing="either",
-        types=(Command,),
+        types=(AnyCommand,),
         ours=False,
     ),
     TopicRecords(
@@ -51,6 +52,13 @@ RECORDS = (
         key="the message's id; no value: forgotten",
         packing="single",
         types=(Row | Claim | Progress,),
+    ),
+    TopicRecords(
+        topic="schedules",
+        says="One row per schedule: its definition, cursor, exceptions, history; `!claim` of the partition's owner",
+        key="the schedule's id; no value: removed and forgotten",
+        packing="single",
+        types=(ScheduleRow | ScheduleClaim,),
     ),
     TopicRecords(
         topic="due",

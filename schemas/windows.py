@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
-from schemas.lifecycle import DeliveryState
+from schemas.lifecycle import LIVE, DeliveryState
 from schemas.placed import Placed, PlacedDelivery
 from schemas.rows import Delivery, Row
 from schemas.times import MINUTE_MS, ms_of
@@ -39,14 +39,18 @@ def minute_of(row: Row | Placed) -> int:
 
 
 def count_changes(old: Row | Placed | None, new: Row | Placed | None) -> Iterable[tuple[int, int, int]]:
-    """(minute, place in Counts, +1 or -1) for each delivery that enters or moves; a forgotten one stays counted."""
-    if new is None:
-        return
+    """(minute, place in Counts, +1 or -1) for each delivery that enters or moves; a forgotten one stays counted.
+
+    A live one that goes is forgotten as if it had never been: its schedule took it back.
+    """
     if old is not None:
         minute = minute_of(old)
         for d in old.deliveries:
-            for place in _places(d):
-                yield minute, place, -1
+            if new is not None or d.state in LIVE:
+                for place in _places(d):
+                    yield minute, place, -1
+    if new is None:
+        return
     minute = minute_of(new)
     for d in new.deliveries:
         for place in _places(d):

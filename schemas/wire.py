@@ -7,12 +7,13 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from schemas.commands import Answer, Command
+from schemas.commands import Answer, AnyCommand
 from schemas.due import DueMessage, Fence
 from schemas.events import Event
 from schemas.outcomes import Ack, CourierClaim, EpochSeen, OutcomeRecord, Started
 from schemas.placed import Placed
 from schemas.rows import Claim, Progress, Row
+from schemas.schedule_rows import ScheduleClaim, ScheduleRow
 from schemas.settings_records import Setting
 from schemas.versions import VERSION
 from schemas.window_records import OwnerRecord, WindowRecord
@@ -53,14 +54,15 @@ encoder = msgspec.json.Encoder()
 encode = encoder.encode
 _peek = msgspec.json.Decoder(_Peek)
 _raws = msgspec.json.Decoder(list[Raw])
-_command = msgspec.json.Decoder(Command)
-_commands = msgspec.json.Decoder(list[Command])
+_command = msgspec.json.Decoder(AnyCommand)
+_commands = msgspec.json.Decoder(list[AnyCommand])
 _dues = msgspec.json.Decoder(list[DueMessage | Fence])
 _event = msgspec.json.Decoder(Event)
 _acks = msgspec.json.Decoder(list[Ack])
 _answers = msgspec.json.Decoder(list[Answer])
 _timetable = msgspec.json.Decoder(Row | Claim | Progress)
 _placed = msgspec.json.Decoder(Placed | Claim | Progress)
+_schedules = msgspec.json.Decoder(ScheduleRow | ScheduleClaim)
 _window = msgspec.json.Decoder(WindowRecord | OwnerRecord)
 _outcome = msgspec.json.Decoder(OutcomeRecord | CourierClaim | EpochSeen | Started)
 _setting = msgspec.json.Decoder(Setting)
@@ -85,7 +87,7 @@ def elements(value: bytes) -> list[Raw]:
     return _raws.decode(value) if value.lstrip()[:1] == b"[" else [Raw(value)]
 
 
-def read_commands(value: bytes | None) -> list[Command | Fault]:
+def read_commands(value: bytes | None) -> list[AnyCommand | Fault]:
     """The commands of a record, in order; a bad one becomes a Fault and leaves the others alone."""
     if not value:
         return [Fault("", "the record has no value", "write a command as a JSON object, or an array of them")]
@@ -101,12 +103,12 @@ def read_commands(value: bytes | None) -> list[Command | Fault]:
         return [Fault("", f"is not JSON: {fault}", "write a command as a JSON object, or an array of them")]
 
 
-def _read_command(raw: Raw) -> Command | Fault:
+def _read_command(raw: Raw) -> AnyCommand | Fault:
     try:
         version = _peek.decode(raw).v
         if version != VERSION:
             return Fault("v", f"is {version}, this release knows {VERSION}", "upgrade Clepsydra, or write version 1")
-        command: Command = _command.decode(raw)
+        command: AnyCommand = _command.decode(raw)
     except NOT_READ as fault:
         return explain(fault)
     return command
@@ -200,6 +202,11 @@ def read_placed(value: bytes) -> Placed | Claim | Progress:
 def read_window(value: bytes) -> WindowRecord | OwnerRecord:
     """One record of the windows."""
     return _own(_window, value)  # type: ignore[no-any-return]
+
+
+def read_schedules(value: bytes) -> ScheduleRow | ScheduleClaim:
+    """One record of the schedules."""
+    return _own(_schedules, value)  # type: ignore[no-any-return]
 
 
 def read_outcome(value: bytes) -> OutcomeRecord | CourierClaim | EpochSeen | Started:

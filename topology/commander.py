@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from schemas.commands import Answer, Command
+from schemas.commands import Answer, AnyCommand
 from schemas.ids import routing_key
 from schemas.wire import encode
 from topology.command_lane import CommandLane, LaneFullError
@@ -88,7 +88,7 @@ class Commander:
         await self._writer.stop()
         await self._listener.stop()
 
-    async def ask(self, command: Command) -> Answer:
+    async def ask(self, command: AnyCommand) -> Answer:
         """Its owner's answer, within 10 s. Raises AnswerUnknownError (repeat it), CommandRefusedError (not written)."""
         try:
             async with asyncio.timeout(self._timeout_s):
@@ -99,7 +99,7 @@ class Commander:
             raise answer
         return answer
 
-    async def ask_many(self, commands: Iterable[Command]) -> list[Answer | CommandError]:
+    async def ask_many(self, commands: Iterable[AnyCommand]) -> list[Answer | CommandError]:
         """The answers in the order of the commands; in place of a missing one, its error.
 
         It ends when all are answered, or when for 10 s none was. A `command_id` names one request.
@@ -116,13 +116,13 @@ class Commander:
             self._forget(addressed, tally)
         return tally.answers(lambda number: AnswerUnknownError.late(addressed[number].command_id, self._timeout_s))
 
-    async def tell_many(self, commands: Iterable[Command]) -> None:
+    async def tell_many(self, commands: Iterable[AnyCommand]) -> None:
         """Returns when all are in Kafka; no answer is wanted. Raises the first CommandError: then repeat them all."""
         async for faults in self._load(commands):
             for fault in faults.values():
                 raise fault
 
-    async def _load(self, commands: Iterable[Command]) -> AsyncIterator[dict[str, CommandError]]:
+    async def _load(self, commands: Iterable[AnyCommand]) -> AsyncIterator[dict[str, CommandError]]:
         """Puts slices into the lanes, a few ahead of what is durable, giving way between; what failed of each slice."""
         under_way: deque[list[_Parcel]] = deque()
         for some in _slices(commands, SLICE):
@@ -134,13 +134,13 @@ class Commander:
         while under_way:
             yield await _failures(under_way.popleft())
 
-    def _put(self, commands: Sequence[Command]) -> list[_Parcel]:
-        shares: dict[int, list[Command]] = {}
+    def _put(self, commands: Sequence[AnyCommand]) -> list[_Parcel]:
+        shares: dict[int, list[AnyCommand]] = {}
         for command in commands:
             shares.setdefault(partition_of(routing_key(command.id), self._partitions), []).append(command)
         return [self._parcel(partition, share) for partition, share in shares.items()]
 
-    def _parcel(self, partition: int, share: list[Command]) -> _Parcel:
+    def _parcel(self, partition: int, share: list[AnyCommand]) -> _Parcel:
         ids = [command.command_id for command in share]
         if self._stopping:
             return _Parcel(ids, None, CommandRefusedError.stopped)
@@ -149,7 +149,7 @@ class Commander:
         except LaneFullError:
             return _Parcel(ids, None, CommandRefusedError.backlog)
 
-    def _expect(self, commands: Sequence[Command], tally: Tally) -> dict[str, int]:
+    def _expect(self, commands: Sequence[AnyCommand], tally: Tally) -> dict[str, int]:
         for number, command in enumerate(commands):
             self._asked.setdefault(command.command_id, []).append(_Place(tally, number))
         return {command.command_id: number for number, command in enumerate(commands)}
@@ -158,7 +158,7 @@ class Commander:
         for tally, number in self._asked.pop(answer.command_id, ()):
             tally.take(number, answer)
 
-    def _forget(self, commands: Sequence[Command], tally: Tally) -> None:
+    def _forget(self, commands: Sequence[AnyCommand], tally: Tally) -> None:
         """A caller leaves; others may wait for the same command."""
         for command in commands:
             others = [place for place in self._asked.pop(command.command_id, ()) if place.tally is not tally]
@@ -179,7 +179,7 @@ async def _failures(parcels: Iterable[_Parcel]) -> dict[str, CommandError]:
     return faults
 
 
-def _slices(commands: Iterable[Command], size: int) -> Iterator[list[Command]]:
+def _slices(commands: Iterable[AnyCommand], size: int) -> Iterator[list[AnyCommand]]:
     source = iter(commands)
     while some := list(islice(source, size)):
         yield some

@@ -169,6 +169,10 @@ class RocksMirror:
             self._forget_floor = keys[0] if keys else max(self._forget_floor, end)
         return [key[9:].decode() for key in keys]
 
+    def ids(self, start: str, end: str, limit: int) -> list[str]:
+        """Ids in [start, end), in order."""
+        return [key[1:].decode() for key in self._keys(ROW + start.encode(), ROW + end.encode(), limit)]
+
     def drop_windows(self, before_ms: int) -> list[int]:
         """Forget the counts of windows that began before; which there were."""
         old = [minute for minute in self.counts if minute < before_ms]

@@ -25,6 +25,7 @@ from topology.keeping import Keeping
 from topology.mirror import open_mirror
 from topology.partitions import partition_of
 from topology.producer import Kafka
+from topology.rocks_schedules import open_schedules
 from topology.settings import Settings
 from topology.topic_ids import ClusterIdentity
 from topology.topics import DELETE_RETENTION_MS, TopicNames
@@ -62,6 +63,8 @@ class OwnerSeat:
             await self.owner.close()
         finally:
             self.owner.mirror.close()
+            if self.owner.keeper is not None:
+                self.owner.keeper.table.close()
 
 
 class SchedulerGrants:
@@ -84,7 +87,11 @@ class SchedulerGrants:
         """The last owner here of each partition that is ours: the next one finishes what it was fed."""
         self.announcing: set[asyncio.Task[Any]] = set()
         delays = retry_delays(channel_settings(settings), self.clock)
-        self.policy = Policy(delays_ms=delays, idempotency_ms=settings.idempotency_window // MS)
+        self.policy = Policy(
+            delays_ms=delays,
+            idempotency_ms=settings.idempotency_window // MS,
+            horizon_ms=settings.schedule_horizon // MS,
+        )
         self.keeping: Keeping[OwnerSeat] = Keeping(self.make, leave)
 
     async def start(self) -> None:
@@ -142,18 +149,11 @@ class SchedulerGrants:
     async def make(self, partition: int) -> OwnerSeat:
         """An owner over the partition's mirror, which may be empty."""
         settings = self.settings
-        topic = self.identity.topics[self.names.timetable]
-        place = TopicPartition(self.names.timetable, partition)
-        mirror = open_mirror(
-            Path(self.slot.path) / f"timetable-{partition}",
-            cluster_id=self.identity.id,
-            topic_id=topic.id,
-            log_start=await self.kafka.start_of(place),
-            log_end=await self.kafka.end_of(place),
-            now_ms=self.clock.now_ms(),
-            max_sleep_ms=DELETE_RETENTION_MS // 2,
-            warn=lambda text: logger.warning("mirror_rebuilt", partition=partition, reason=text),
-        )
+        path = Path(self.slot.path)
+        known = await self._known(self.names.timetable, partition)
+        mirror = open_mirror(path / f"timetable-{partition}", **known)
+        known = await self._known(self.names.schedules, partition)
+        schedules = open_schedules(path / f"schedules-{partition}", **known)
         owner = PartitionOwner(
             partition=partition,
             name=f"{self.slot.path.name}",
@@ -169,12 +169,26 @@ class SchedulerGrants:
             in_flight_max=settings.max_in_flight,
             look_ahead_ms=settings.look_ahead // MS,
             flows=self.followed.flows,
+            schedules=schedules,
         )
         if (former := self.former.get(partition)) is not None:
             owner.inherit(former)
         self.former[partition] = owner
         self.early.bring(partition, owner)
         return OwnerSeat(owner)
+
+    async def _known(self, topic: str, partition: int) -> dict[str, Any]:
+        """What tells whether a copy on disk can be trusted."""
+        place = TopicPartition(topic, partition)
+        return {
+            "cluster_id": self.identity.id,
+            "topic_id": self.identity.topics[topic].id,
+            "log_start": await self.kafka.start_of(place),
+            "log_end": await self.kafka.end_of(place),
+            "now_ms": self.clock.now_ms(),
+            "max_sleep_ms": DELETE_RETENTION_MS // 2,
+            "warn": lambda text: logger.warning("mirror_rebuilt", partition=partition, reason=text),
+        }
 
     def announce(self, partition: int) -> None:
         """A partition is caught up: its spout may begin."""
@@ -200,6 +214,7 @@ class SchedulerGrants:
             answers=lambda n: log(names.answers, n, "told"),
             due=due,
             forward=lambda n: log(names.commands, n, "told"),
+            schedules=log(names.schedules, partition, "timetable"),
         )
 
 

@@ -168,6 +168,12 @@ class Settings(KafkaSecurity, BaseSettings):
         le=timedelta(hours=1),
         description="seconds or ISO 8601 duration, 1 s to 1 h",
     )
+    schedule_horizon: Duration = Field(
+        timedelta(minutes=5),
+        ge=timedelta(seconds=1),
+        le=timedelta(days=31),
+        description="seconds or ISO 8601 duration, 1 s to 31 days",
+    )
     host: str = Field("127.0.0.1", min_length=1, description="the address that servers bind to")
     port: int = Field(8080, ge=0, le=65535, description="the port of the HTTP API, 0 to 65535")
     health_port: int | None = Field(

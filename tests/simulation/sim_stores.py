@@ -3,10 +3,11 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 
-from agents.ports import Change, Due, Loaded
+from agents.ports import Change, Due, Loaded, ScheduleChange
 from schemas.lifecycle import LIVE
 from schemas.outcomes import OutcomeRecord, Paced
 from schemas.rows import Row
+from schemas.schedule_rows import ScheduleRow, tend_ms
 from schemas.times import ms_of
 from schemas.windows import NOTHING, Counts, added, count_changes
 from schemas.wire import read_timetable
@@ -72,6 +73,39 @@ class SimMirror:
     def to_forget(self, now_ms: int, limit: int) -> list[str]:
         over = [(ms_of(r.forget_at), r.id) for r in self.table.values() if r.forget_at and ms_of(r.forget_at) <= now_ms]
         return [i for _, i in sorted(over)[:limit]]
+
+    def ids(self, start: str, end: str, limit: int) -> list[str]:
+        return sorted(i for i in self.table if start <= i < end)[:limit]
+
+    def close(self) -> None:
+        pass
+
+
+class SimSchedules:
+    """agents.ports.ScheduleTable in a dict."""
+
+    def __init__(self) -> None:
+        self.applied, self.epoch = 0, -1
+        self.table: dict[str, ScheduleRow] = {}
+        self.voids: set[str] = set()
+
+    def get(self, schedule_id: str) -> ScheduleRow | None:
+        return self.table.get(schedule_id)
+
+    def apply(self, changes: Iterable[ScheduleChange], applied: int) -> None:
+        for change in changes:
+            if change.row is None:
+                self.table.pop(change.id, None)
+            else:
+                self.table[change.id] = change.row
+        self.applied = applied
+
+    def to_tend(self, now_ms: int, limit: int) -> list[str]:
+        due = [(ms, i) for i, row in self.table.items() if (ms := tend_ms(row)) is not None and ms <= now_ms]
+        return [i for _, i in sorted(due)[:limit]]
+
+    def after(self, schedule_id: str, limit: int) -> list[ScheduleRow]:
+        return [self.table[i] for i in sorted(self.table) if i > schedule_id][:limit]
 
     def close(self) -> None:
         pass

@@ -13,9 +13,10 @@ from gateway.cli import app
 from gateway.client import reason
 from gateway.tail import Line, belongs, lines
 
+SCHEDULE_ACTS = (*("add", "edit", "list", "show", "pause", "resume", "preview", "trigger", "backfill", "remove"),)
 COMMANDS = (
     ["send", "show", "edit", "cancel", "import", "export", "dev", "demo", "worker", "gateway", "doctor", "topics"],
-    ["topics create", "topics check", "topics tail", "topics schema", "schedules preview"],
+    ["topics create", "topics check", "topics tail", "topics schema", *(f"schedules {act}" for act in SCHEDULE_ACTS)],
     ["flows set", "flows list", "flows pause", "flows resume", "flows remove"],
 )
 

@@ -1,0 +1,224 @@
+"""The schedules of one timetable partition: they are decided by its owner, in its rounds, with its epoch.
+
+In a round occurrences are written first, then the schedules' rows that commands changed, then events and answers, then
+the rows whose cursors only moved. A crash between any two leaves the cursor behind, and what lies after it is found in
+the timetable and taken in, not made again.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from msgspec.structs import replace
+
+from agents.claimed_log import ClaimedLog
+from agents.inbox import Item
+from agents.near_windows import Armed
+from agents.ports import Change, Clock, Log, Mirror, ScheduleChange, ScheduleTable
+from agents.round import Round
+from agents.schedule_recovery import schedule_record, take_schedules, valid_schedule
+from schemas.commands import Answer, Cancel, Edit, SendNow
+from schemas.decide_schedule import (
+    AskedSchedule,
+    ScheduleDecision,
+    Tend,
+    decide_schedule,
+    early,
+    excepted,
+    needs_tending,
+)
+from schemas.decisions import Asked, Forgotten, Mark, Policy
+from schemas.ids import routing_key
+from schemas.occurrence import MISSED_MARK, SKIPPED_MARK
+from schemas.recurrence import nominal_text, occurrences
+from schemas.rows import CLAIM_KEY, Row
+from schemas.schedule import Missed, Overlap
+from schemas.schedule_commands import ScheduleList, ScheduleLook, ScheduleView, summary
+from schemas.schedule_draft import ScheduleSeen
+from schemas.schedule_rows import MANUAL, ScheduleRow, key_of, nominal_of
+from schemas.times import at
+from schemas.wire import encode
+
+BEYOND_MAX = 5_000
+TEND_SLICE = 500
+ALWAYS = 2
+LAST = "\U0010ffff"
+MADE_NOTHING: Mapping[str, Row | None] = MappingProxyType({})
+
+
+class ScheduleKeeper:
+    """What the owner's rounds ask about schedules; without a table there are none."""
+
+    def __init__(
+        self, table: ScheduleTable, log: Log, mirror: Mirror, clock: Clock, policy: Policy,
+        marks: Callable[[Row], tuple[Mark, ...]],
+    ) -> None:  # fmt: skip
+        self.table, self.log, self.mirror, self.clock, self.policy, self.marks = (
+            table,
+            log,
+            mirror,
+            clock,
+            policy,
+            marks,
+        )
+        self.claimed: ClaimedLog | None = None
+        self.epoch = -1
+
+    async def begin(self, epoch: int, owner: str) -> None:
+        """Take the schedules over, after the timetable. Raises as take_over."""
+        self.epoch = epoch
+        self.claimed = await take_schedules(self.log, self.table, epoch, owner, self.clock)
+
+    async def check(self) -> None:
+        """Whether the log is still ours. Raises as ClaimedLog.check."""
+        assert self.claimed is not None
+        await self.claimed.check()
+
+    # ---- what a round asks
+
+    def to_tend(self, now: int) -> list[Item]:
+        """Schedules with something to do."""
+        return [Item(f"{sid}@", Tend(sid)) for sid in self.table.to_tend(now, TEND_SLICE)]
+
+    def is_held_up(self, item: Item, made: Round) -> bool:
+        """Whether its schedule, or an occurrence of it, is being written in this round."""
+        if "@" not in item.id:
+            return False
+        family = routing_key(item.id)
+        return family in made.tended or (isinstance(item.given, AskedSchedule) and family in made.touched)
+
+    def decide(self, item: Item, given: AskedSchedule | Tend, made: Round, now: int) -> bool:
+        """Take the decision into the round; False: a tending had to come first, it is to be asked again."""
+        if isinstance(given, AskedSchedule) and isinstance(given.command, ScheduleList):
+            made.answer(given, self._list(given.command))
+            made.finished.append(item)
+            return True
+        schedule_id = routing_key(item.id)
+        seen = self.seen(schedule_id)
+        first = isinstance(given, AskedSchedule) and not isinstance(given.command, ScheduleLook)
+        if first and needs_tending(seen.row, now):
+            self._take(schedule_id, decide_schedule(seen, Tend(schedule_id), now, self.policy), made, cursor=True)
+            return False
+        decision = decide_schedule(seen, given, now, self.policy)
+        self._take(schedule_id, decision, made, cursor=isinstance(given, Tend))
+        if decision.answer is not None and isinstance(given, AskedSchedule):
+            made.answer(given, self._with_view(decision, decision.answer, seen.row))
+        made.finished.append(item)
+        return True
+
+    def before(self, item: Item, given: object, made: Round, now: int) -> bool:
+        """What must come before a decision on an occurrence; True: it is in the round, ask again after it."""
+        schedule_id = routing_key(item.id)
+        if isinstance(given, Forgotten):
+            row = self.table.get(schedule_id)
+            if row is None or key_of(item.id) not in row.open:
+                return False
+            self._take(
+                schedule_id,
+                decide_schedule(self.seen(schedule_id), Tend(schedule_id), now, self.policy),
+                made,
+                cursor=True,
+            )
+            return True
+        if isinstance(given, Asked) and isinstance(given.command, Cancel | Edit | SendNow):
+            if self.mirror.get(item.id) is not None:
+                return False
+            decision = early(self.seen(schedule_id), item.id, now, self.policy)
+            if decision is not None:
+                self._take(schedule_id, decision, made, cursor=False)
+            return decision is not None
+        return False
+
+    def note(self, item: Item, row: Row | None, made: Round, now: int) -> None:
+        """After a command on an occurrence: its schedule remembers what is otherwise about it."""
+        if row is None or row.message.occurrence is None:
+            return
+        schedule_id = routing_key(item.id)
+        decision = excepted(self.seen(schedule_id), row, now, self.policy)
+        if decision is not None:
+            self._take(schedule_id, decision, made, cursor=False)
+
+    def seen(self, schedule_id: str) -> ScheduleSeen:
+        """A schedule and what lies of its occurrences in the timetable after its cursor."""
+        row = self.table.get(schedule_id)
+        beyond: list[str] = []
+        if row is not None:
+            start = f"{schedule_id}@{nominal_text(row.through)}"
+            beyond = [i for i in self.mirror.ids(start, f"{schedule_id}@{LAST}", BEYOND_MAX) if i > start]
+        return ScheduleSeen(
+            row=row, get=self._get, beyond=tuple(beyond), epoch=self.epoch, progress=self.mirror.commands
+        )
+
+    def _get(self, message_id: str) -> tuple[Row, tuple[Mark, ...]] | None:
+        row = self.mirror.get(message_id)
+        return None if row is None else (row, self.marks(row))
+
+    def _take(self, schedule_id: str, decision: ScheduleDecision, made: Round, *, cursor: bool) -> None:
+        for change in decision.changes:
+            made.ids.add(change.id)
+            value = None if change.row is None else encode(change.row)
+            made.changes.append(Change(change.id, change.old, change.row, value))
+        if decision.row is not None or decision.forget:
+            made.tended.add(schedule_id)
+            value = None if decision.row is None else encode(decision.row)
+            (made.cursors if cursor else made.schedules).append(ScheduleChange(schedule_id, decision.row, value))
+        made.tell_events(decision.events)
+
+    def _with_view(self, decision: ScheduleDecision, answer: Answer, before: ScheduleRow | None) -> Answer:
+        """An accepted change tells how the schedule now stands."""
+        row = decision.row or before
+        if answer.result != "accepted" or row is None:
+            return answer
+        made = {change.id: change.row for change in decision.changes}
+        return replace(answer, schedule=self._summary(row, made))
+
+    def _list(self, command: ScheduleList) -> Answer:
+        rows = self.table.after(command.after, command.limit)
+        return Answer(
+            command_id=command.command_id, id=command.id, result="found",
+            schedules=tuple(self._summary(row) for row in rows if not row.removed),
+            detail=rows[-1].id if len(rows) == command.limit else "",
+        )  # fmt: skip
+
+    def _summary(self, row: ScheduleRow, made: Mapping[str, Row | None] = MADE_NOTHING) -> ScheduleView:
+        found = (made.get(i) or self.mirror.get(i) for i in map(row.id_of, row.open))
+        due = min((r.message.due_at for r in found if r is not None and not r.finished), default=None)
+        return summary(row, next_due_at=due)
+
+    # ---- writing
+
+    async def write(self, changes: list[ScheduleChange]) -> None:
+        """Rows into the log, then into the table. Raises as ClaimedLog.append."""
+        assert self.claimed is not None
+        await self.claimed.append([schedule_record(change, self.epoch) for change in changes])
+        self.table.apply(changes, self.claimed.next)
+
+    def repairs(self, made: Round) -> None:
+        """A former owner wrote over rows: write the valid ones again (`continuity`, `repair`)."""
+        assert self.claimed is not None
+        for schedule_id in self.claimed.take_void():
+            if schedule_id not in made.tended and schedule_id != CLAIM_KEY:
+                made.tended.add(schedule_id)
+                made.schedules.append(valid_schedule(self.table, schedule_id, self.epoch))
+
+    # ---- what the spout asks
+
+    def gives_way(self, armed: Armed, now: int) -> str:
+        """Why an occurrence that is due does not begin; empty: it does."""
+        late = now - armed.due_ms > self.policy.late_ms
+        if armed.watched < ALWAYS and not late:
+            return ""
+        row, key = self.table.get(routing_key(armed.id)), key_of(armed.id)
+        nominal = nominal_of(key)
+        if row is None or nominal is None or key.endswith(MANUAL):
+            return ""
+        definition = row.definition
+        if definition.missed is Missed.LATEST and late:
+            later = next(occurrences(definition, row.id, nominal, 0), None)
+            if later is not None and later.nominal <= at(now):
+                return f"{MISSED_MARK}only the latest runs"
+        if definition.overlap is Overlap.SKIP:
+            for other in row.open:
+                at_, found = nominal_of(other), self.mirror.get(row.id_of(other))
+                if at_ is not None and at_ < nominal and found is not None and not found.finished:
+                    return f"{SKIPPED_MARK}{found.id} is not finished"
+        return ""

@@ -1,0 +1,416 @@
+"""The one decision about a schedule: commands, and the tending that moves its cursor. Pure, called by its owner alone."""
+
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import assert_never
+
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.structs import replace
+
+from schemas.commands import Answer
+from schemas.decisions import Policy
+from schemas.events import Event
+from schemas.ids import id_fault
+from schemas.occurrence import OccurrenceOf
+from schemas.recurrence import nominal_text, occurrences
+from schemas.rows import Remembered, Result, Row, kept
+from schemas.schedule import Definition, NewDefinition
+from schemas.schedule_commands import (
+    ScheduleBackfill,
+    ScheduleChange,
+    ScheduleCommand,
+    ScheduleEdit,
+    ScheduleList,
+    ScheduleLook,
+    SchedulePause,
+    SchedulePut,
+    ScheduleRemove,
+    ScheduleResume,
+    ScheduleTrigger,
+)
+from schemas.schedule_draft import Draft, RowChange, ScheduleSeen, never_sent
+from schemas.schedule_plan import PAUSE, plan, replan, set_back
+from schemas.schedule_rows import (
+    MANUAL,
+    ExceptionTo,
+    Paused,
+    ScheduleRow,
+    Span,
+    is_in,
+    key_of,
+    nominal_of,
+)
+from schemas.schedule_view import looked
+from schemas.times import at, ms_of
+from schemas.wire import explain
+
+BACKFILL_MAX = 1_000
+BACKFILL_LOOKED = 100_000
+HOUR_MS = 3_600_000
+MS = timedelta(milliseconds=1)
+SECOND = timedelta(seconds=1)
+canonical = msgspec.json.Encoder(order="sorted").encode
+
+
+class AskedSchedule(Struct, frozen=True):
+    """A command about a schedule, where it lies in `commands`, and when it was written there."""
+
+    command: ScheduleCommand
+    offset: int
+    at_ms: int
+
+
+class Tend(Struct, frozen=True):
+    """Something is to be done for a schedule, or an occurrence's row is about to be forgotten."""
+
+    id: str
+
+
+class ScheduleDecision(Struct, frozen=True, kw_only=True):
+    """What to write: occurrences first, then the schedule's row, then the rest. `row` None: nothing of the schedule.
+
+    `forget`: the schedule's own tombstone.
+    """
+
+    changes: tuple[RowChange, ...] = ()
+    row: ScheduleRow | None = None
+    forget: bool = False
+    events: tuple[Event, ...] = ()
+    answer: Answer | None = None
+
+
+def decide_schedule(seen: ScheduleSeen, given: AskedSchedule | Tend, now_ms: int, policy: Policy) -> ScheduleDecision:
+    """What follows from an input. A replay gives the same answer again and changes nothing."""
+    if isinstance(given, Tend):
+        return tended(seen, now_ms, policy)
+    command, row = given.command, seen.row
+    if isinstance(command, ScheduleLook):
+        return ScheduleDecision(answer=looked(seen, command, now_ms, policy))
+    if isinstance(command, ScheduleList):
+        raise TypeError("a list is no matter of one schedule")
+    known = None if row is None else row.answered(command.command_id)
+    if known is not None:
+        return ScheduleDecision(answer=replace(_answer(command, known), repeated=True))
+    if isinstance(command, SchedulePut):
+        return _put(seen, given, command, now_ms, policy)
+    if row is None or row.removed:
+        if row is not None and isinstance(command, ScheduleRemove):
+            return _plain(command, "accepted", "", row, repeated=True)
+        return _plain(command, "not_found", "")
+    return _changed(Draft(row, seen, now_ms, policy), given, command)
+
+
+def tended(seen: ScheduleSeen, now_ms: int, policy: Policy) -> ScheduleDecision:
+    """Settle what is finished, make what is to come; where a definition cannot be carried out any more, pause it."""
+    row = seen.row
+    if row is None:
+        return ScheduleDecision()
+    if row.forget_at is not None and ms_of(row.forget_at) <= now_ms and not row.open:
+        return ScheduleDecision(forget=True)
+    draft = Draft(row, seen, now_ms, policy)
+    draft.settle()
+    if row.removed and draft.open:
+        draft.row = replace(row, forget_at=max(row.forget_at or at(now_ms), at(now_ms + HOUR_MS)))
+    if row.paused is None and not row.removed:
+        try:
+            plan(draft)
+        except ValueError as fault:
+            draft = Draft(row, seen, now_ms, policy)
+            draft.row = replace(
+                row, paused=Paused(at=at(now_ms), note=f"it cannot be carried out: {fault}"), tend_at=None
+            )
+    return _made(draft)
+
+
+def needs_tending(row: ScheduleRow | None, now_ms: int) -> bool:
+    """Whether its cursor is behind: commands on it are decided after that."""
+    return row is not None and row.tend_at is not None and ms_of(row.tend_at) <= now_ms
+
+
+def _made(draft: Draft, answer: Answer | None = None) -> ScheduleDecision:
+    return ScheduleDecision(
+        changes=tuple(draft.changes.values()), row=draft.done(), events=tuple(draft.events), answer=answer
+    )
+
+
+# ---- commands
+
+
+def _put(
+    seen: ScheduleSeen, asked: AskedSchedule, command: SchedulePut, now_ms: int, policy: Policy
+) -> ScheduleDecision:
+    row, definition = seen.row, command.definition.accepted()
+    if row is not None and not row.removed:
+        if row.original != definition_digest(definition):
+            return _plain(command, "conflict", "this id was first used with another definition", row)
+        return _plain(command, "accepted", "", row, repeated=True)
+    wrong_id = id_fault(command.id)
+    fault = f"`id` {wrong_id}" if wrong_id else _fault(definition, command.id, at(asked.at_ms), policy)
+    if fault:
+        return _plain(command, "refused", fault)
+    now = at(asked.at_ms)
+    new = ScheduleRow(
+        epoch=seen.epoch,
+        id=command.id,
+        birth=asked.offset,
+        changed=asked.offset,
+        original=definition_digest(definition),
+        definition=definition,
+        through=now,
+        not_run=(Span(to=now),),
+        open=() if row is None else row.open,
+        history=() if row is None else row.history,
+        answers=() if row is None else row.answers,
+        created_at=at(now_ms),
+        updated_at=at(now_ms),
+    )
+    draft = Draft(new, seen, now_ms, policy)
+    plan(draft)
+    return _accepted(draft, asked, command)
+
+
+def _fault(definition: Definition, schedule_id: str, now: datetime, policy: Policy) -> str:
+    for channel in sorted({a.channel for a in definition.message.targets} | {definition.message.channel or ""} - {""}):
+        if channel not in policy.delays_ms:
+            known = ", ".join(sorted(policy.delays_ms))
+            return f"`message.channel` {channel!r} is not known here: use one of {known}"
+    if next(occurrences(definition, schedule_id, now), None) is None:
+        return "`recurrence` never comes after now, within `start`, `end` and `count`: correct it"
+    return ""
+
+
+def definition_digest(definition: Definition) -> str:
+    """A hash of a definition; the order of keys is not part of it."""
+    return blake2b(canonical(definition), digest_size=16).hexdigest()
+
+
+def _changed(draft: Draft, asked: AskedSchedule, command: ScheduleChange) -> ScheduleDecision:
+    match command:
+        case ScheduleEdit():
+            return _edit(draft, asked, command)
+        case ScheduleRemove():
+            return _remove(draft, asked, command)
+        case SchedulePause():
+            return _pause(draft, asked, command)
+        case ScheduleResume():
+            return _resume(draft, asked, command)
+        case ScheduleTrigger():
+            return _trigger(draft, asked, command)
+        case ScheduleBackfill():
+            return _backfill(draft, asked, command)
+        case SchedulePut():
+            raise AssertionError("decided before")
+        case _:
+            assert_never(command)
+
+
+def _edit(draft: Draft, asked: AskedSchedule, command: ScheduleEdit) -> ScheduleDecision:
+    row = draft.row
+    if command.if_revision is not None and command.if_revision != row.revision:
+        return _refused(draft, asked, command, "revision_mismatch", f"the revision is {row.revision}")
+    try:
+        definition = edited_definition(row.definition, command.changes)
+    except ValueError as fault:
+        return _refused(draft, asked, command, "refused", str(fault))
+    never = _fault(definition, row.id, draft.now, draft.policy)
+    if never:
+        return _refused(draft, asked, command, "refused", never)
+    draft.settle()
+    draft.withdraw()
+    set_back(draft)
+    draft.row = replace(draft.row, definition=definition, changed=asked.offset, revision=row.revision + 1)
+    if row.paused is None:
+        replan(draft, "replaced by an edit of its schedule")
+    return _accepted(draft, asked, command)
+
+
+def edited_definition(definition: Definition, changes: dict[str, Raw]) -> Definition:
+    """A definition with members changed, null taking one away. Raises ValueError, naming the field."""
+    whole: dict[str, Raw] = msgspec.json.decode(msgspec.json.encode(definition), type=dict[str, Raw])
+    for name, value in changes.items():
+        if name not in Definition.__struct_fields__:
+            known = ", ".join(Definition.__struct_fields__)
+            raise ValueError(f"`{name}` is no member of a schedule: use {known}")
+        if bytes(value).strip() == b"null":
+            whole.pop(name, None)
+        else:
+            whole[name] = value
+    try:
+        return msgspec.json.decode(msgspec.json.encode(whole), type=NewDefinition).accepted()
+    except msgspec.ValidationError as fault:
+        text = str(fault).partition(" - at `$")[0]
+        told = explain(fault)
+        raise ValueError(text if text.startswith("`") else f"`{told.field}` {told.problem}: {told.remedy}") from None
+
+
+def _remove(draft: Draft, asked: AskedSchedule, command: ScheduleRemove) -> ScheduleDecision:
+    draft.settle()
+    draft.withdraw(manual=True)
+    for key in list(draft.withdrawn):
+        draft.drop(key, "its schedule was removed")
+    over = at(draft.now_ms + draft.policy.idempotency_ms)
+    draft.row = replace(draft.row, removed=True, paused=None, tend_at=None, forget_at=over, changed=asked.offset)
+    return _accepted(draft, asked, command)
+
+
+def _pause(draft: Draft, asked: AskedSchedule, command: SchedulePause) -> ScheduleDecision:
+    if draft.row.paused is not None:
+        draft.row = replace(draft.row, paused=replace(draft.row.paused, note=command.note or draft.row.paused.note))
+        return _accepted(draft, asked, command)
+    draft.settle()
+    draft.withdraw()
+    set_back(draft)
+    for key in sorted(draft.withdrawn):
+        nominal, due = nominal_of(key), draft.withdrawn[key].message.due_at
+        draft.drop(key, "its schedule was paused")
+        if nominal is not None and nominal <= draft.now:
+            draft.miss(nominal, due, PAUSE)
+    draft.row = replace(draft.row, paused=Paused(at=draft.now, note=command.note), tend_at=None, changed=asked.offset)
+    return _accepted(draft, asked, command)
+
+
+def _resume(draft: Draft, asked: AskedSchedule, command: ScheduleResume) -> ScheduleDecision:
+    if draft.row.paused is not None:
+        draft.row = replace(draft.row, paused=None, changed=asked.offset)
+        draft.settle()
+        plan(draft, PAUSE)
+    return _accepted(draft, asked, command)
+
+
+def _trigger(draft: Draft, asked: AskedSchedule, command: ScheduleTrigger) -> ScheduleDecision:
+    moment = at(asked.at_ms)
+    while (got := draft.get(key := _manual_key(moment))) is not None:
+        if got[0].birth == asked.offset:
+            draft.adopt(key, got[0])
+            return _accepted(draft, asked, command, draft.row.id_of(key))
+        moment += MS
+    of = OccurrenceOf(schedule=draft.row.id, nominal=moment, manual=True)
+    draft.put(key, of, moment, asked.offset)
+    return _accepted(draft, asked, command, draft.row.id_of(key))
+
+
+def _manual_key(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z{MANUAL}"
+
+
+def _backfill(draft: Draft, asked: AskedSchedule, command: ScheduleBackfill) -> ScheduleDecision:
+    row, until = draft.row, min(command.until, draft.row.through, draft.now)
+    if command.until < command.since:
+        return _refused(draft, asked, command, "refused", "`until` is before `since`: correct it")
+    found: list[datetime] = []
+    source = occurrences(replace(row.definition, count=None), row.id, command.since - SECOND)
+    for number, occurrence in enumerate(source):
+        if occurrence.nominal > until:
+            break
+        if len(found) == BACKFILL_MAX or number == BACKFILL_LOOKED:
+            return _refused(
+                draft,
+                asked,
+                command,
+                "refused",
+                f"`until` makes it more than {BACKFILL_MAX} runs: ask for less at a time",
+            )
+        if occurrence.nominal >= command.since and is_in(row.not_run, occurrence.nominal):
+            found.append(occurrence.nominal)
+    draft.settle()
+    made = sum(_fill(draft, nominal, asked) for nominal in found)
+    draft.fill(command.since, until)
+    return _accepted(draft, asked, command, f"{made} runs")
+
+
+def _fill(draft: Draft, nominal: datetime, asked: AskedSchedule) -> bool:
+    key = nominal_text(nominal)
+    got = draft.get(key)
+    if got is not None and got[0].birth == asked.offset:
+        draft.adopt(key, got[0])
+        return True
+    if got is not None and not never_sent(got[0]):
+        return False
+    of = OccurrenceOf(schedule=draft.row.id, nominal=nominal)
+    draft.put(key, of, at(asked.at_ms), asked.offset, None if got is None else got[0])
+    return True
+
+
+# ---- one occurrence
+
+
+def early(seen: ScheduleSeen, occurrence_id: str, now_ms: int, policy: Policy) -> ScheduleDecision | None:
+    """An occurrence that is to be changed before its turn is made now; None where it is none of the plan."""
+    row, key = seen.row, key_of(occurrence_id)
+    nominal = nominal_of(key)
+    if row is None or row.removed or row.paused is not None or nominal is None or key.endswith(MANUAL):
+        return None
+    if nominal <= row.through or nominal <= at(now_ms) or key in row.exceptions:
+        return None
+    found = next(occurrences(replace(row.definition, count=None), row.id, nominal - SECOND), None)
+    if found is None or found.nominal != nominal:
+        return None
+    draft = Draft(row, seen, now_ms, policy)
+    draft.make(key, nominal, found.due, row.changed)
+    return _made(draft)
+
+
+def excepted(seen: ScheduleSeen, row: Row, now_ms: int, policy: Policy) -> ScheduleDecision | None:
+    """What was done to one occurrence holds, however long its row is gone; None where nothing is to be noted."""
+    schedule, key = seen.row, key_of(row.id)
+    nominal = nominal_of(key)
+    if schedule is None or nominal is None or key.endswith(MANUAL) or nominal <= at(now_ms):
+        return None
+    exception = _exception(schedule, row, nominal)
+    if schedule.exceptions.get(key) == exception and (key in schedule.open or row.finished):
+        return None
+    draft = Draft(schedule, seen, now_ms, policy)
+    if exception is not None:
+        draft.exceptions[key] = exception
+    if not row.finished:
+        draft.open[key] = None
+    return _made(draft)
+
+
+def _exception(schedule: ScheduleRow, row: Row, nominal: datetime) -> ExceptionTo | None:
+    if row.finished:
+        return ExceptionTo(kind="cancelled" if never_sent(row) else "done")
+    planned = next(occurrences(replace(schedule.definition, count=None), schedule.id, nominal - SECOND), None)
+    if planned is not None and planned.nominal == nominal and planned.due == row.message.due_at:
+        return schedule.exceptions.get(key_of(row.id))
+    return ExceptionTo(kind="moved", due_at=row.message.due_at)
+
+
+# ---- answers
+
+
+def _accepted(draft: Draft, asked: AskedSchedule, command: ScheduleChange, detail: str = "") -> ScheduleDecision:
+    note = _note(draft.row, asked, command, "accepted", detail)
+    draft.row = replace(draft.row, answers=kept((*draft.row.answers, note), draft.row.birth, draft.seen.progress))
+    return _made(draft, _answer(command, note))
+
+
+def _refused(
+    draft: Draft, asked: AskedSchedule, command: ScheduleChange, result: Result, detail: str
+) -> ScheduleDecision:
+    note = _note(draft.row, asked, command, result, detail)
+    draft.row = replace(draft.row, answers=kept((*draft.row.answers, note), draft.row.birth, draft.seen.progress))
+    return _made(draft, _answer(command, note))
+
+
+def _note(row: ScheduleRow, asked: AskedSchedule, command: ScheduleChange, result: Result, detail: str) -> Remembered:
+    return Remembered(
+        command_id=command.command_id, offset=asked.offset, result=result, revision=row.revision, detail=detail
+    )
+
+
+def _answer(command: ScheduleChange, note: Remembered) -> Answer:
+    return Answer(
+        command_id=command.command_id, id=command.id, result=note.result, revision=note.revision, detail=note.detail
+    )
+
+
+def _plain(
+    command: ScheduleChange, result: Result, detail: str, row: ScheduleRow | None = None, *, repeated: bool = False
+) -> ScheduleDecision:
+    revision = 0 if row is None else row.revision
+    answer = Answer(
+        command_id=command.command_id, id=command.id, result=result, detail=detail, revision=revision, repeated=repeated
+    )
+    return ScheduleDecision(answer=answer)

@@ -1,0 +1,309 @@
+"""A schedule's row while one decision is made of it: occurrences made, taken back, settled. Lives within a decision."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from schemas.decide_create import digest
+from schemas.decide_events import delivery_event, final_event, whole_event
+from schemas.decisions import Mark, Policy
+from schemas.events import Event
+from schemas.lifecycle import LIVE, DeliveryState, MessageState
+from schemas.occurrence import MISSED_MARK, SKIPPED_MARK, OccurrenceOf
+from schemas.recurrence import SECOND, nominal_text
+from schemas.rows import Delivery, Moment, Row
+from schemas.schedule import Missed, Overlap, message_of
+from schemas.schedule_rows import (
+    EXCEPTIONS_MAX,
+    HISTORY_KEPT,
+    MANUAL,
+    SPANS_MAX,
+    ExceptionTo,
+    Past,
+    PastState,
+    ScheduleRow,
+    Span,
+    nominal_of,
+)
+from schemas.times import at, ms_of
+
+EXCEPTION_KEPT = timedelta(days=7)
+EVENTS_OF_MISSED_MAX = 100
+
+Got = tuple[Row, tuple[Mark, ...]]
+
+
+class RowChange(NamedTuple):
+    """An occurrence's row as it was and as it is to be; None: a tombstone."""
+
+    id: str
+    old: Row | None
+    row: Row | None
+
+
+class ScheduleSeen(Struct, frozen=True, kw_only=True):
+    """What the owner sees of one schedule. `get`: an occurrence's row and marks; `beyond`: ids there after the cursor."""
+
+    row: ScheduleRow | None
+    get: Callable[[str], Got | None]
+    beyond: tuple[str, ...] = ()
+    epoch: int = 0
+    progress: int = 0
+
+
+class Draft:
+    """`row` moves on with each step; `changes`, `events` and the lists that are put back by `done` are collected."""
+
+    def __init__(self, row: ScheduleRow, seen: ScheduleSeen, now_ms: int, policy: Policy) -> None:
+        self.row, self.seen, self.now_ms, self.policy = row, seen, now_ms, policy
+        self.now = at(now_ms)
+        self.late = timedelta(milliseconds=policy.late_ms)
+        self.changes: dict[str, RowChange] = {}
+        self.events: list[Event] = []
+        self.open = dict.fromkeys(row.open)
+        self.exceptions = dict(row.exceptions)
+        self.history = list(row.history)
+        self.not_run = list(row.not_run)
+        self.withdrawn: dict[str, Row] = {}
+        self.missing = False
+        self.told_missed = 0
+
+    def get(self, key: str) -> Got | None:
+        """An occurrence's row as this decision leaves it."""
+        change = self.changes.get(key)
+        if change is not None:
+            return None if change.row is None else (change.row, ())
+        return self.seen.get(self.row.id_of(key))
+
+    def keys(self) -> list[str]:
+        """Of all occurrences that are not settled, those unknown to the row too: a crash may have come between."""
+        beyond = [key for key in (i.rpartition("@")[2] for i in self.seen.beyond) if nominal_of(key) is not None]
+        return list(dict.fromkeys((*self.open, *beyond)))
+
+    # ---- settling
+
+    def settle(self) -> None:
+        """What is finished goes from `open` into the history."""
+        for key in list(self.open):
+            got = self.get(key)
+            if got is not None and not got[0].finished:
+                continue
+            del self.open[key]
+            if got is None:
+                continue
+            past = past_of(key, *got, self.policy)
+            self.keep(past)
+            if past.nominal > self.now and not past.manual:
+                self.exceptions[key] = ExceptionTo(kind="done")
+            if past.state in ("missed", "skipped"):
+                self.not_run.append(Span(since=past.nominal, to=past.nominal))
+
+    def keep(self, past: Past) -> None:
+        """Into the history; only so many are kept."""
+        self.history.append(past)
+        del self.history[:-HISTORY_KEPT]
+
+    # ---- making
+
+    def make(self, key: str, nominal: datetime, due: datetime, birth: int, old: Row | None = None) -> None:
+        """An occurrence of the plan; in place of `old`, where there is one."""
+        definition = self.row.definition
+        within = self.late if definition.missed is Missed.SKIP else max(definition.catch_up, self.late)
+        self.put(
+            key,
+            OccurrenceOf(
+                schedule=self.row.id,
+                nominal=nominal,
+                start_within=within,
+                alone=definition.overlap is Overlap.SKIP,
+                latest=definition.missed is Missed.LATEST,
+            ),
+            due,
+            birth,
+            old,
+        )
+
+    def put(self, key: str, of: OccurrenceOf, due: datetime, birth: int, old: Row | None = None) -> None:
+        """Any occurrence."""
+        message = message_of(self.row.definition.message, self.row.id_of(key), due, of)
+        deliveries = tuple(
+            Delivery(
+                target=n, channel=t.channel, to=t.to, flow=message.flow_of(t), due_at=due, turn_epoch=self.seen.epoch
+            )
+            for n, t in enumerate(message.aims())
+        )
+        row = Row(
+            epoch=self.seen.epoch,
+            id=message.id,
+            birth=birth,
+            revision=1 if old is None else old.revision + 1,
+            original=digest(message),
+            message=message,
+            deliveries=deliveries,
+            timeline=(Moment(at=self.now, what="scheduled", note="by its schedule"),),
+            created_at=self.now,
+            updated_at=self.now,
+        )
+        self.changes[key] = RowChange(row.id, old, row)
+        self.open[key] = None
+        self.missing = False
+        self.events.append(whole_event(row, "scheduled"))
+
+    def adopt(self, key: str, row: Row) -> None:
+        """It is there: made before a crash, or before its turn."""
+        self.open[key] = None
+        self.missing = False
+        if row.revision == 1 and not row.stub:
+            self.events.append(whole_event(row, "scheduled"))
+
+    def miss(self, nominal: datetime, due: datetime, reason: str) -> None:
+        """It does not run. Several in a row are one line of the history."""
+        last = self.history[-1] if self.history else None
+        if self.missing and last is not None and last.state == "missed" and last.reason == reason:
+            self.history[-1] = replace(last, until=nominal, times=last.times + 1, at=self.now)
+            self.not_run[-1] = replace(self.not_run[-1], to=nominal)
+        else:
+            self.keep(Past(nominal=nominal, due_at=due, state="missed", at=self.now, reason=reason))
+            self.not_run.append(Span(since=nominal, to=nominal))
+        self.missing = True
+        self.told_missed += 1
+        if self.told_missed <= EVENTS_OF_MISSED_MAX:
+            self.events.append(self._missed_event(nominal, due, reason))
+
+    def _missed_event(self, nominal: datetime, due: datetime, reason: str) -> Event:
+        message_id = self.row.id_of(nominal_text(nominal))
+        return Event(
+            event_id=f"{message_id}!{self.row.changed}!missed",
+            kind="missed",
+            id=message_id,
+            at=self.now,
+            birth=self.row.changed,
+            revision=1,
+            state=MessageState.EXPIRED,
+            due_at=due,
+            reason=reason,
+        )
+
+    # ---- taking back
+
+    def withdraw(self, *, manual: bool = False) -> None:
+        """Takes what was never handed over out of `open`; the cursor goes back to now. What stays is never made again."""
+        for key in self.keys():
+            got = self.get(key)
+            nominal = nominal_of(key)
+            if got is None or nominal is None or (key.endswith(MANUAL) and not manual):
+                continue
+            if is_untouched(*got):
+                self.withdrawn[key] = got[0]
+                self.open.pop(key, None)
+            elif nominal > self.now and not key.endswith(MANUAL):
+                self.exceptions[key] = ExceptionTo(kind="done")
+
+    def drop(self, key: str, reason: str) -> None:
+        """A withdrawn one is not made again: its row goes, its end is told."""
+        row = self.withdrawn.pop(key)
+        ended = replace(
+            row,
+            updated_at=self.now,
+            deliveries=tuple(replace(d, state=DeliveryState.CANCELLED, reason=reason) for d in row.deliveries),
+        )
+        self.changes[key] = RowChange(row.id, row, None)
+        self.events += [*(delivery_event(ended, d) for d in ended.deliveries), *final_event(ended)]
+
+    def fill(self, since: datetime, to: datetime) -> None:
+        """From now on everything of this period has run, or was cancelled."""
+        left: list[Span] = []
+        for span in self.not_run:
+            if span.to < since or (span.since is not None and span.since > to):
+                left.append(span)
+                continue
+            if span.since is None or span.since < since:
+                left.append(replace(span, to=since - SECOND))
+            if span.to > to:
+                left.append(replace(span, since=to + SECOND))
+        self.not_run = left
+
+    # ---- the end
+
+    def done(self) -> ScheduleRow:
+        """The row with all that was collected; what is of no use any more is left out."""
+        old = self.now - EXCEPTION_KEPT
+        kept = {k: e for k, e in self.exceptions.items() if (n := nominal_of(k)) is not None and n > old}
+        if len(kept) > EXCEPTIONS_MAX:
+            kept = dict(sorted(kept.items())[-EXCEPTIONS_MAX:])
+        return replace(
+            self.row,
+            epoch=self.seen.epoch,
+            open=tuple(sorted(self.open)),
+            exceptions=kept,
+            not_run=tuple(self.not_run[-SPANS_MAX:]),
+            history=tuple(self.history),
+            updated_at=self.now,
+        )
+
+
+def is_untouched(row: Row, marks: tuple[Mark, ...]) -> bool:
+    """Whether nothing of it was handed over, is on its way or may be."""
+    return all(
+        d.state in LIVE and not d.attempts and not d.maybe_sent and (n >= len(marks) or marks[n] is Mark.FREE)
+        for n, d in enumerate(row.deliveries)
+    )
+
+
+def never_sent(row: Row) -> bool:
+    """Whether it is over and nothing of it was ever begun."""
+    return row.finished and all(
+        d.state in (DeliveryState.CANCELLED, DeliveryState.EXPIRED) and not d.attempts and not d.maybe_sent
+        for d in row.deliveries
+    )
+
+
+def past_of(key: str, row: Row, marks: tuple[Mark, ...], policy: Policy) -> Past:
+    """What has become of an occurrence, as far as its row tells."""
+    nominal = nominal_of(key)
+    assert nominal is not None
+    state, reason = _state_of(row, marks, policy)
+    return Past(
+        nominal=nominal,
+        due_at=row.message.due_at,
+        state=state,
+        at=row.finished_at or row.updated_at,
+        reason=reason,
+        manual=key.endswith(MANUAL),
+    )
+
+
+def _state_of(row: Row, marks: tuple[Mark, ...], policy: Policy) -> tuple[PastState, str]:
+    if not row.finished:
+        begun = any(d.attempts for d in row.deliveries) or any(m is not Mark.FREE for m in marks)
+        return ("running" if begun else "scheduled"), ""
+    worst = next((d.reason for d in row.deliveries if d.state is not DeliveryState.DELIVERED), "")
+    match row.state:
+        case MessageState.DELIVERED:
+            began = min((d.first_attempt_at for d in row.deliveries if d.first_attempt_at), default=None)
+            late_ms = 0 if began is None else ms_of(began) - ms_of(row.message.due_at)
+            return ("late", f"begun {late_ms // 1000} s late") if late_ms > policy.late_ms else ("sent", "")
+        case MessageState.PARTIAL:
+            return "partial", worst
+        case MessageState.CANCELLED:
+            skipped = worst.startswith(SKIPPED_MARK)
+            return ("skipped" if skipped else "cancelled"), worst.removeprefix(SKIPPED_MARK)
+        case MessageState.EXPIRED:
+            return _expired(row, worst)
+        case _:
+            return "failed", worst
+
+
+def _expired(row: Row, reason: str) -> tuple[PastState, str]:
+    """Missed, where its schedule's bound was what passed."""
+    of, expires = row.message.occurrence, row.message.expires_at
+    if any(d.attempts for d in row.deliveries) or of is None or of.start_within is None:
+        return "expired", reason
+    if reason.startswith(SKIPPED_MARK):
+        return "skipped", reason.removeprefix(SKIPPED_MARK)
+    if expires is not None and expires <= row.message.due_at + of.start_within:
+        return "expired", reason
+    return "missed", reason.removeprefix(MISSED_MARK) or "it could not begin in time"
