@@ -2,18 +2,20 @@
 
 from fastapi import FastAPI, Response
 
+from gateway.access import observe
 from gateway.actions import actions_router, dead_letters_router
 from gateway.answering import Answering
 from gateway.bulk_routes import bulk_router
 from gateway.flow_routes import flows_router
 from gateway.key_routes import keys_router
-from gateway.keys import KeyRing
+from gateway.keys import Gate, KeyRing
 from gateway.lists import lists_router
 from gateway.messages import messages_router
 from gateway.metrics import GatewayMetrics
 from gateway.openapi import describe
 from gateway.parts import Parts
 from gateway.problems import ProblemError, add_problem_handlers
+from gateway.rates import Rates
 from gateway.schedules import schedules_router
 from gateway.version import version
 from gateway.windows import windows_router
@@ -30,9 +32,9 @@ def create_api(parts: Parts) -> FastAPI:
     """The app around parts that others start and stop. Raises ApiKeyMissingError without any API key."""
     settings, clock, commander, table = parts.settings, parts.clock, parts.commander, parts.table
     app = FastAPI(title="Clepsydra", version=version(), description=DESCRIPTION, redoc_url=None)
-    app.state.keys = KeyRing(settings.api_key, table, clock)
+    app.state.gate = Gate(KeyRing(settings.api_key, table, clock), Rates(settings.request_rate), clock)
     metrics = GatewayMetrics(lambda: commander.waiting)
-    metrics.observe(app)
+    observe(app, metrics)
     add_problem_handlers(app)
     answering = Answering(commander)
     app.include_router(bulk_router(answering))  # before the ids: what these routes are called is no id

@@ -9,6 +9,7 @@ from pydantic import SecretStr
 from agents.ports import Clock
 from gateway.errors import UserError
 from gateway.problems import ProblemError
+from gateway.rates import Rates
 from schemas.api_keys import allows, digest
 from schemas.settings_records import ApiKey, Scope
 from schemas.times import EPOCH, at
@@ -102,11 +103,26 @@ def _forbidden(known: ApiKey, wanted: Scope) -> ProblemError:
     return ProblemError(403, "forbidden", "The API key may not do this", detail, headers=headers)
 
 
+class Gate:
+    """What every request under /v1 passes: who it is, whether they may, and not too often."""
+
+    def __init__(self, ring: KeyRing, rates: Rates, clock: Clock) -> None:
+        self._ring = ring
+        self._rates = rates
+        self._clock = clock
+
+    def pass_in(self, request: Request, wanted: Scope) -> None:
+        """Sets `request.state.caller` and `.allowance`. Raises ProblemError 401, 403, 429."""
+        caller = self._ring.caller(request.headers.get("authorization"), wanted)
+        request.state.caller = caller
+        request.state.allowance = self._rates.take(caller.key, self._clock.now_ms() * 1_000)
+
+
 def needs(scope: Scope) -> Any:
-    """A route's dependency. Who it is stands in `request.state.caller` then; raises ProblemError 401 or 403."""
+    """A route's dependency: see Gate."""
 
     async def check(request: Request) -> None:
-        ring: KeyRing = request.app.state.keys
-        request.state.caller = ring.caller(request.headers.get("authorization"), scope)
+        gate: Gate = request.app.state.gate
+        gate.pass_in(request, scope)
 
     return Depends(check)

@@ -72,6 +72,12 @@ FAULTS = {
         "The request is not valid",
         "due_at: is 3600 s in the past (correct it, or set `allow_past`)",
     ),
+    429: Refusal(
+        "the API key asks too often: `Retry-After` says when to come again, `RateLimit` what is left",
+        "too_many_requests",
+        "Too many requests",
+        "this API key has asked 4000 times and more in 2 s: send it again in 0.012 s",
+    ),
     503: Refusal("it was not done, send it again", "unavailable", "Not now", "it was not written: send it again later"),
     504: Refusal(
         "`answer_unknown`: repeat it with the same Idempotency-Key",
@@ -93,7 +99,7 @@ def described(
     """What a route under /v1 declares: who may use it, what it takes, what it answers.
 
     Use: `@router.post("", summary="…", **described("write", {201: Shown(…)}, (409, 422), asked=Shown(…)))`.
-    401 and 403 need not be named; `optional`: a request without a body will do.
+    401, 403 and 429 need not be named; `optional`: a request without a body will do.
     """
     told = [*given.values(), *([asked] if asked else [])]
     extra: dict[str, Any] = {
@@ -106,7 +112,7 @@ def described(
     return {
         "dependencies": [needs(scope)],
         "openapi_extra": extra,
-        "responses": responses | {status: _fault(status) for status in sorted({401, 403, *faults})},
+        "responses": responses | {status: _fault(status) for status in sorted({401, 403, 429, *faults})},
     }
 
 

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from gateway.api import create_api
 from gateway.listening import listening
 from gateway.parts import connect_parts
+from topology.logs import set_up_logs
 from topology.settings import Settings
 
 GRACE_S = 12
@@ -33,6 +34,8 @@ def run_gateway(settings: Settings, announce: Callable[[str], None]) -> None:
 
     Raises ApiKeyMissingError, CommanderStartError, PortTakenError.
     """
+    set_up_logs(settings.log_level)
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # until it is connected, its errors come as exceptions
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings, announce))
 
@@ -42,7 +45,7 @@ async def _serve(settings: Settings, announce: Callable[[str], None]) -> None:
         async with AsyncExitStack() as parts:
             ending = _Ending()
             made = await connect_parts(settings, parts, ending)
-            logging.getLogger("aiokafka").setLevel(logging.WARNING)
+            logging.getLogger("aiokafka").setLevel(logging.ERROR)
             server = _Server(_config(create_api(made)))
             ending.server = server
             for number in (signal.SIGTERM, signal.SIGINT):

@@ -155,8 +155,12 @@ class Commander:
         return {command.command_id: number for number, command in enumerate(commands)}
 
     def _answered(self, answer: Answer) -> None:
-        for tally, number in self._asked.pop(answer.command_id, ()):
+        places = self._asked.get(answer.command_id)
+        if places:  # of a command that was asked twice each has an answer of its own
+            tally, number = places.pop(0)
             tally.take(number, answer)
+            if not places:
+                del self._asked[answer.command_id]
 
     def _forget(self, commands: Sequence[AnyCommand], tally: Tally) -> None:
         """A caller leaves; others may wait for the same command."""

@@ -179,6 +179,9 @@ class Settings(KafkaSecurity, BaseSettings):
     health_port: int | None = Field(
         None, ge=0, le=65535, description="the port of a worker's /healthz, /readyz and /metrics, 0: any free one"
     )
+    request_rate: int = Field(
+        2_000, ge=1, le=1_000_000, description="requests per second of one API key at one gateway, 1 to 1000000"
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(str.lower)] = Field(
         "info", description="debug, info, warning or error"
     )

@@ -1,21 +1,17 @@
 """Running a worker in this process until it is told to stop."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 import faust
-import structlog
 import uvloop
 
 from topology.archivist import create_archivist
 from topology.courier import create_courier
+from topology.logs import set_up_logs
 from topology.scheduler import create_scheduler
 from topology.settings import Settings
-
-QUIET = ("aiokafka", "faust", "mode")
-"""Libraries whose remarks are of no use to people; their errors are shown."""
 
 
 def run_scheduler(settings: Settings) -> None:
@@ -52,22 +48,3 @@ class QuietWorker(faust.Worker):
     def on_init_dependencies(self) -> Any:
         """The app without the blocking detector's log lines."""
         return super().on_init_dependencies()
-
-
-def set_up_logs(level: str) -> None:
-    """One line per event, names and ids in it; JSON where nobody looks, columns in a terminal."""
-    number = logging.getLevelNamesMapping()[level.upper()]
-    logging.basicConfig(level=number, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True)
-    for name in QUIET:
-        logging.getLogger(name).setLevel(max(number, logging.ERROR))
-    structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        cache_logger_on_first_use=False,
-    )

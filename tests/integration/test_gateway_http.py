@@ -188,4 +188,4 @@ async def test_the_document_describes_what_is_accepted(http: httpx.AsyncClient):
     assert create["requestBody"]["content"]["application/json"]["schema"]["$ref"].endswith("/NewMessage")
     new = document["components"]["schemas"]["NewMessage"]
     assert (new["required"], new["properties"]["priority"]["maximum"]) == (["due_at"], 9)
-    assert sorted(create["responses"]) == ["200", "201", "400", "401", "403", "409", "413", "422", "503", "504"]
+    assert sorted(create["responses"]) == ["200", "201", "400", "401", "403", "409", "413", "422", "429", "503", "504"]
