@@ -2,14 +2,15 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.client import AIOKafkaClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
+from agents.ports import LogBrokenError
 from topology.kafka_log import KafkaLog
 from topology.topic_ids import ClusterIdentity, cluster_identity
 from topology.topics import MIB, RECORD_BYTES_MAX
@@ -17,6 +18,9 @@ from topology.topics import MIB, RECORD_BYTES_MAX
 BATCH_BYTES_MAX = MIB
 REQUEST_TIMEOUT_MS = 40_000
 CLOSE_WITHIN_S = 5
+GIVE_UP_S = 60
+RETRY_S = 0.2
+T = TypeVar("T")
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +65,22 @@ class Lane:
         if producer is not None:
             await _closed(producer)
         await asyncio.gather(*self._closing)
+
+
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """An answer that changes nothing, asked for again while brokers are away. Raises LogBrokenError after 60 s.
+
+    That a look at a log's end fails is no reason to let its partition go.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + GIVE_UP_S
+    while True:
+        try:
+            return await ask()
+        except KafkaError as error:
+            if not (error.retriable or isinstance(error, KafkaTimeoutError)) or loop.time() > until:
+                raise LogBrokenError(f"no broker has answered for {GIVE_UP_S} s: {error!r}") from error
+        await asyncio.sleep(RETRY_S)
 
 
 async def _closed(producer: AIOKafkaProducer) -> None:
@@ -119,11 +139,11 @@ class Kafka:
 
     async def start_of(self, partition: TopicPartition) -> int:
         """The offset of the oldest record that is kept."""
-        return int((await self._ends.beginning_offsets([partition]))[partition])
+        return int((await patiently(lambda: self._ends.beginning_offsets([partition])))[partition])
 
     async def end_of(self, partition: TopicPartition) -> int:
         """The offset that the next record will get."""
-        return int((await self._ends.end_offsets([partition]))[partition])
+        return int((await patiently(lambda: self._ends.end_offsets([partition])))[partition])
 
     def _make_producer(self) -> AIOKafkaProducer:
         return AIOKafkaProducer(

@@ -17,6 +17,9 @@ async def ends_saying(worker, *words: str) -> None:
         ("due.log", b'[{"kind":"due","v":2,"news":true}]', "courier"),
         ("acks", b'[{"v":2,"news":true}]', "scheduler"),
         ("timetable", b'{"kind":"row","v":2,"news":true}', "scheduler"),
+        ("outcomes.log", b'{"kind":"outcome","v":2,"news":true}', "courier"),
+        ("settings", b'{"kind":"flow","v":2,"news":true}', "scheduler"),
+        ("settings", b'{"kind":"flow","v":2,"news":true}', "courier"),
     ],
 )
 async def test_a_record_of_a_newer_release_ends_the_process_with_what_to_do(make_system, topic, value, role):

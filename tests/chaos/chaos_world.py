@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import aiohttp
 from aiokafka.protocol.admin import DeleteGroupsRequest
-from chaos_ledger import Ledger
+from chaos_ledger import Asked, Ledger
 from chaos_receiver import NotingReceiver
 from chaos_traffic import Traffic
 from system import System, until
@@ -181,7 +181,12 @@ class World:
 
     def behind_ms(self, now_ms: int) -> int:
         """How late the latest of what is missing is."""
-        return max((now_ms - asked.due() for asked in list(self.ledger.outstanding.values())), default=0)
+        return max((now_ms - asked.due() for asked in self._in_time()), default=0)
+
+    def _in_time(self) -> list[Asked]:
+        """What a receiver has said 503 to comes when its retry is due, by whatever clock."""
+        refused = self.ledger.refused
+        return [asked for asked in list(self.ledger.outstanding.values()) if f"{asked.id}/0" not in refused]
 
     async def delete_group(self, group: str) -> None:
         """As kafka-consumer-groups.sh --delete: it must be empty."""

@@ -35,7 +35,7 @@ WARM_UP_S = 3
 CALM_MS = 1_500
 RECOVER_WITHIN_S = 60
 BETWEEN_S = 1.0
-QUIET_WITHIN_S = 120
+QUIET_WITHIN_S = 240
 console = Console(stderr=True)
 
 
@@ -125,7 +125,7 @@ async def _round(world: World, kind: str, rng: random.Random, skipped: Counter[s
 async def _quiet(world: World) -> None:
     """All that must arrive has, or it is lost; what may be missing is asked for."""
     try:
-        await until(lambda: not world.ledger.outstanding, QUIET_WITHIN_S)
+        await until(lambda: not world.ledger.outstanding, QUIET_WITHIN_S)  # retries too
     except AssertionError:
         missing = [asked.id for asked in world.ledger.missing()]
         console.print(f"[red]{len(missing)} are missing, among them {missing[:5]}[/]")
