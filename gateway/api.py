@@ -6,6 +6,7 @@ from gateway.access import observe
 from gateway.actions import actions_router, dead_letters_router
 from gateway.answering import Answering
 from gateway.bulk_routes import bulk_router
+from gateway.channel_routes import channels_router
 from gateway.flow_routes import flows_router
 from gateway.key_routes import keys_router
 from gateway.keys import Gate, KeyRing
@@ -44,6 +45,7 @@ def create_api(parts: Parts) -> FastAPI:
     app.include_router(windows_router(parts.windows, clock, settings.partitions))
     app.include_router(actions_router(commander))
     app.include_router(dead_letters_router(commander))
+    app.include_router(channels_router(settings, clock))
     app.include_router(flows_router(table, parts.windows, clock))
     app.include_router(keys_router(table, clock))
     _add_operations(app, commander, metrics)

@@ -11,6 +11,7 @@ import msgspec
 import typer
 from rich.markup import escape
 
+from gateway.cli_channels import add_channels_command
 from gateway.cli_dead import add_action_commands
 from gateway.cli_export import export
 from gateway.cli_flows import flows
@@ -42,6 +43,7 @@ topics.command()(schema)
 add_schedule_acts(schedules)
 app.add_typer(schedules, name="schedules", rich_help_panel="Messages")
 app.add_typer(topics, name="topics", rich_help_panel="Operation")
+add_channels_command(app)
 app.add_typer(flows, name="flows", rich_help_panel="Operation")
 app.add_typer(workers, name="worker", rich_help_panel="Operation")
 app.add_typer(keys, name="keys", rich_help_panel="Operation")

@@ -7,10 +7,10 @@ from typing import Annotated, TypeVar
 import typer
 from aiokafka.admin import AIOKafkaAdminClient
 
-from agents.channels import found_channels
 from gateway.output import AsJson, console, print_json
 from gateway.tail import Tail, tail_topic
 from topology.access import acl_commands, rules
+from topology.channel_settings import usable_channels
 from topology.clients import client_arguments
 from topology.settings import Settings, load_settings
 from topology.topic_admin import check_topics, create_topics
@@ -26,7 +26,7 @@ def all_specs(settings: Settings) -> tuple[TopicSpec, ...]:
     """The topics of the settings' prefix, those of every channel too."""
     return topic_specs(
         TopicNames(settings.prefix),
-        sorted(found_channels()),
+        usable_channels(settings),
         partitions=settings.partitions,
         due_partitions=settings.due_partitions,
         replication=settings.replication,

@@ -16,7 +16,7 @@ from agents.deliver import make_deliver
 from agents.flows import Flows
 from agents.send_pool import SendPool
 from topology.app import ClepsydraApp, leave, make_app, raw_topic
-from topology.channel_settings import channel_settings
+from topology.channel_settings import channel_settings, usable_channels
 from topology.clock import SystemClock
 from topology.disk import Slot, slot_directory
 from topology.followed_flows import FollowedFlows
@@ -195,7 +195,7 @@ def create_courier(
     settings: Settings, channels: Sequence[str] | None = None, registry: CollectorRegistry | None = None
 ) -> Any:
     """The courier's Faust app, for some channels or all. Raises ValueError for a channel that is not there."""
-    known = sorted(made_channels(channel_settings(settings), SystemClock()))
+    known = usable_channels(settings)
     unknown = sorted(set(channels or ()) - set(known))
     if unknown:
         raise ValueError(f"there is no channel {unknown[0]!r}: use some of {', '.join(known)}")

@@ -48,6 +48,10 @@ def _seconds(value: Any) -> Any:
         raise ValueError("is neither a number of seconds nor an ISO 8601 duration such as PT24H") from None
 
 
+def _host_port(value: str) -> str:
+    return _brokers(value) if "," not in value else _brokers(",")
+
+
 def _brokers(value: str) -> str:
     for broker in value.split(","):
         host, sep, port = broker.strip().rpartition(":")
@@ -128,6 +132,17 @@ class Settings(KafkaSecurity, BaseSettings):
         description="true, false, or networks with commas: whether webhooks may go to addresses that are not public",
     )
     secrets_dir: Path | None = Field(None, description="a directory with one file for each secret, named as it is")
+    email_server: Annotated[str, AfterValidator(_host_port)] | None = Field(
+        None, description="host:port of a mail server, as smtp.example.com:587"
+    )
+    email_tls: Annotated[Literal["starttls", "tls", "none"], BeforeValidator(str.lower)] = Field(
+        "starttls", description="starttls (port 587), tls (port 465) or none"
+    )
+    email_user: str | None = Field(None, min_length=1, description="the user to log in as")
+    email_password: SecretStr | None = Field(None, min_length=1, description="the user's password")
+    email_from: str | None = Field(None, pattern=r"^.*@.*$", description="who emails are from, as news@example.com")
+    email_ca: Path | None = Field(None, description="a file of certificates to trust; else those of the system")
+    apprise_schemes: Names = Field((), description="networks that apprise may use, as slack,tgram")
     kafka_topics: Names = Field((), description="topics that the kafka channel may write to, with commas")
     partitions: int = Field(4, ge=1, le=1024, description="partitions, 1 to 1024, fixed for the life of a prefix")
     due_partitions: int = Field(

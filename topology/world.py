@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from agents.channels import found_channels
+from topology.channel_settings import usable_channels
 from topology.producer import Kafka
 from topology.settings import Settings
 from topology.topic_admin import TopicsError, check_topics
@@ -16,7 +16,7 @@ def all_topics(settings: Settings) -> tuple[TopicSpec, ...]:
     """Every topic of these settings."""
     return topic_specs(
         TopicNames(settings.prefix),
-        sorted(found_channels()),
+        usable_channels(settings),
         partitions=settings.partitions,
         due_partitions=settings.due_partitions,
         replication=settings.replication,

@@ -1,13 +1,16 @@
-"""Ways to send: one file each, found by a scan. How to write one is in docs/channels.md."""
+"""Ways to send: one file each, found by a scan; or of other packages, by entry point. See docs/channels.md."""
 
 import pkgutil
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 
 from msgspec import Struct
 
 from agents.channels.settings import ChannelFactory, ChannelSettings
 from agents.ports import Channel, Clock
 
+GROUP = "clepsydra.channels"
+"""Of the entry points by which other packages bring channels."""
 OURS = frozenset({"agents", "schemas"})
 
 
@@ -34,7 +37,26 @@ def scan() -> Scan:
                 off[name] = reason
             case None:
                 continue
+    for point in entry_points(group=GROUP):
+        _take(point, found, off)
     return Scan(found, off)
+
+
+def _take(point: EntryPoint, found: dict[str, ChannelFactory], off: dict[str, str]) -> None:
+    """A channel of another package. One that cannot be loaded, or is named as another, is off: nothing else stops."""
+    package = point.dist.name if point.dist is not None else "another package"
+    if point.name in found:
+        off[f"{point.name} of {package}"] = f"there is a channel {point.name} already: its package has to rename it"
+        return
+    try:
+        factory = point.load()
+    except Exception as fault:  # noqa: BLE001  another's code may fail in any way
+        off[point.name] = f"channel {point.name} of {package} cannot be loaded: {type(fault).__name__}: {fault}"
+        return
+    if not isinstance(factory, ChannelFactory) or factory.name != point.name:
+        off[point.name] = f"{point.value} of {package} is no ChannelFactory of the name {point.name}"
+        return
+    found[point.name] = factory
 
 
 def found_channels() -> dict[str, ChannelFactory]:
@@ -48,8 +70,8 @@ def channels_off() -> dict[str, str]:
 
 
 def made_channels(settings: ChannelSettings, clock: Clock) -> dict[str, Channel]:
-    """Every channel found, made and not started: to ask for its name, `honours_key`, `delays_ms`, `timeout_ms`."""
-    return {name: factory(settings, clock) for name, factory in found_channels().items()}
+    """Every channel found and set up, made and not started: to ask for its name, `honours_key`, `timeout_ms`, ..."""
+    return {n: factory(settings, clock) for n, factory in found_channels().items() if not factory.missing(settings)}
 
 
 def retry_delays(settings: ChannelSettings, clock: Clock) -> dict[str, tuple[int, ...]]:

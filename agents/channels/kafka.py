@@ -173,4 +173,4 @@ def _failed(fault: BaseException, size: int) -> Outcome:
             return RetryLater(reason=reason[:300], maybe_sent=True)
 
 
-CHANNEL = ChannelFactory("kafka", KafkaChannel)
+CHANNEL = ChannelFactory("kafka", KafkaChannel, settings=("brokers", "kafka_topics"))

@@ -1,7 +1,7 @@
 """What channels are made with: the settings they need, and the shape of a channel file's CHANNEL."""
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct, field
 
@@ -39,16 +39,34 @@ class ChannelSettings(Struct, frozen=True, kw_only=True):
     """The topics that users may send to; `orders.*` allows all that begin with `orders.`."""
     kafka_timeout_ms: int = 15_000
     """The longest that one attempt may take."""
+    email_server: str = ""
+    """`host:port` of a mail server."""
+    email_tls: Literal["starttls", "tls", "none"] = "starttls"
+    email_user: str | None = None
+    email_password: str | None = None
+    email_from: str = ""
+    """Who emails are from."""
+    email_ca: str | None = None
+    """A file with the certificates to trust; None: those of the system."""
+    email_timeout_ms: int = 30_000
+    """The longest that one attempt may take."""
+    apprise_schemes: tuple[str, ...] = ()
+    """Networks that users may send to, as Apprise's URLs name them."""
+    apprise_timeout_ms: int = 30_000
+    """The longest that one attempt may take."""
 
 
 class ChannelFactory(Struct, frozen=True):
     """What a channel file holds as CHANNEL. Making a channel opens nothing; `start` does.
 
-    Making one raises ValueError when its settings are wrong, naming the setting and the remedy.
+    Making one raises ValueError when its settings are wrong, naming the setting and the remedy. `settings`: names of
+    ours that bear on it, or of environment variables of its own; `missing`: what to set before it can be used, or "".
     """
 
     name: str
     make: Callable[[ChannelSettings, Clock], Channel]
+    settings: tuple[str, ...] = ()
+    missing: Callable[[ChannelSettings], str] = lambda _: ""
 
     def __call__(self, settings: ChannelSettings, clock: Clock) -> Channel:
         """The channel, not started."""

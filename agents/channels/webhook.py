@@ -139,4 +139,4 @@ class WebhookChannel:
         return Target(checked_url(to, self._check))
 
 
-CHANNEL = ChannelFactory("webhook", WebhookChannel)
+CHANNEL = ChannelFactory("webhook", WebhookChannel, settings=("webhook_secret", "webhook_allow_private", "secrets_dir"))

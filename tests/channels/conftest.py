@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+import socket
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -137,6 +138,17 @@ async def make_webhook(clock: StandingClock) -> AsyncIterator[Callable[..., Awai
 @pytest.fixture
 async def webhook(make_webhook: Callable[..., Awaitable[WebhookChannel]]) -> WebhookChannel:
     return await make_webhook()
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A port on loopback that nobody listens on."""
+
+    def find() -> int:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            return int(taken.getsockname()[1])
+
+    return find
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,7 @@ TIMEOUT_MS = 600
 SLACK_S = 3
 CHANNELS = sorted(found_channels())
 WAITS_FOR_NOBODY = {"log"}
+TO = {"kafka": "orders", "email": "me@example.com", "apprise": "json://127.0.0.1:{port}/"}
 AT = datetime(2026, 11, 23, 8, tzinfo=UTC)
 
 ORDINARY = DueMessage(
@@ -78,6 +79,8 @@ def made(name, **settings):
     ordinary = {
         "webhook_allow_private": ("127.0.0.0/8",), "webhook_timeout_ms": TIMEOUT_MS,
         "kafka_topics": ("orders", "me"), "kafka_timeout_ms": TIMEOUT_MS, "brokers": "127.0.0.1:9",
+        "email_server": "127.0.0.1:9", "email_from": "me@example.com", "email_tls": "none", "email_timeout_ms": TIMEOUT_MS,
+        "apprise_schemes": ("json",), "apprise_timeout_ms": TIMEOUT_MS,
     }  # fmt: skip
     return found_channels()[name](ChannelSettings(**(ordinary | settings)), RealClock())
 
@@ -141,9 +144,9 @@ async def test_sending_decides_nothing_that_is_the_couriers_to_decide(channel):
 @pytest.mark.parametrize("name", [n for n in CHANNELS if n not in WAITS_FOR_NOBODY])
 async def test_a_receiver_that_never_answers_is_given_up_in_time(name):
     async with nobody_answers() as port:
-        channel = made(name, brokers=f"127.0.0.1:{port}")
+        channel = made(name, brokers=f"127.0.0.1:{port}", email_server=f"127.0.0.1:{port}")
         await channel.start()
-        to = "orders" if name == "kafka" else f"http://127.0.0.1:{port}/"
+        to = TO.get(name, "http://127.0.0.1:{port}/").format(port=port)
         began = time.monotonic()
         outcome = await channel.send(
             DueMessage(**{f: getattr(ORDINARY, f) for f in ORDINARY.__struct_fields__} | {"to": to})
@@ -157,7 +160,7 @@ async def test_a_receiver_that_never_answers_is_given_up_in_time(name):
 @pytest.mark.parametrize("name", CHANNELS)
 async def test_it_can_be_cancelled_and_used_again(name):
     async with nobody_answers() as port:
-        channel = made(name, brokers=f"127.0.0.1:{port}")
+        channel = made(name, brokers=f"127.0.0.1:{port}", email_server=f"127.0.0.1:{port}")
         await channel.start()
         sending = asyncio.create_task(channel.send(ORDINARY))
         await asyncio.sleep(0)

@@ -17,7 +17,7 @@ SCHEDULE_ACTS = (*("add", "edit", "list", "show", "pause", "resume", "preview", 
 COMMANDS = (
     ["send", "show", "edit", "cancel", "import", "export", "dev", "demo", "worker", "gateway", "doctor", "topics"],
     ["topics create", "topics check", "topics tail", "topics schema", *(f"schedules {act}" for act in SCHEDULE_ACTS)],
-    ["flows set", "flows list", "flows pause", "flows resume", "flows remove"],
+    ["flows set", "flows list", "flows pause", "flows resume", "flows remove", "channels"],
 )
 
 

@@ -34,7 +34,7 @@ def table() -> FakeSettingsTable:
 
 @pytest.fixture
 def api(table: FakeSettingsTable) -> Any:
-    settings = Settings(api_key=SecretStr(KEY), brokers="127.0.0.1:9")
+    settings = Settings(api_key=SecretStr(KEY), brokers="127.0.0.1:9", email_password=SecretStr("s3cret"))
     commander: Any = SimpleNamespace(waiting=0, ready=True)
     owners: Any = SimpleNamespace(owners=AsyncMock(return_value=OWNERS))
     return create_api(Parts(settings, FakeClock(), commander, table, owners, archive=None, event_ends=None))  # type: ignore[arg-type]
@@ -103,7 +103,7 @@ def run(api: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(ApiClient, "call", call)
 
     def invoke(*arguments: str) -> str:
-        done = CliRunner().invoke(cli, ["flows", *arguments], env={"CLEPSYDRA_API_KEY": KEY, "COLUMNS": "160"})
+        done = CliRunner().invoke(cli, arguments, env={"CLEPSYDRA_API_KEY": KEY, "COLUMNS": "160"})
         assert done.exit_code == 0, done.output
         return "".join(line for line in done.output.splitlines(keepends=True) if "[info" not in line)
 
@@ -111,20 +111,46 @@ def run(api: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_the_command_line_changes_what_is_given_and_leaves_the_rest(run: Any) -> None:
-    assert run("set", "acme", "--rate", "10", "--note", "as agreed") == "set acme: 10 in 1 s, 1 at once\n"
-    assert run("set", "acme", "--per", "1m", "--parallelism", "2") == "set acme: 10 in 1 min, 1 at once; 2 under way\n"
-    assert run("pause", "acme", "--note", "no token") == (
+    assert run("flows", "set", "acme", "--rate", "10", "--note", "as agreed") == "set acme: 10 in 1 s, 1 at once\n"
+    assert (
+        run("flows", "set", "acme", "--per", "1m", "--parallelism", "2")
+        == "set acme: 10 in 1 min, 1 at once; 2 under way\n"
+    )
+    assert run("flows", "pause", "acme", "--note", "no token") == (
         "paused acme: nothing is sent until it is resumed; 10 in 1 min, 1 at once; 2 under way\n"
     )
-    assert json.loads(run("list", "--json"))[0]["note"] == "no token"
-    assert "acme  10 in 1 min  1      2         paused  7          no token" in run("list")
-    assert run("resume", "acme").startswith("resumed acme: 10 in 1 min")
-    assert run("set", "acme", "--rate", "0", "--parallelism", "0") == "set acme: no limit\n"
-    assert run("remove", "acme") == "removed acme\n"
-    assert json.loads(run("list", "--json")) == []
+    assert json.loads(run("flows", "list", "--json"))[0]["note"] == "no token"
+    assert "acme  10 in 1 min  1      2         paused  7          no token" in run("flows", "list")
+    assert run("flows", "resume", "acme").startswith("resumed acme: 10 in 1 min")
+    assert run("flows", "set", "acme", "--rate", "0", "--parallelism", "0") == "set acme: no limit\n"
+    assert run("flows", "remove", "acme") == "removed acme\n"
+    assert json.loads(run("flows", "list", "--json")) == []
 
 
 def test_nothing_to_set_is_an_error(api: Any) -> None:
     done = CliRunner().invoke(cli, ["flows", "set", "acme"], env={"CLEPSYDRA_API_KEY": KEY})
     assert done.exit_code == 1
     assert "nothing to set" in str(done.exception)
+
+
+async def test_channels_say_what_they_are_set_to_and_what_is_missing(http: httpx.AsyncClient) -> None:
+    found = {one["name"]: one for one in (await http.get("/v1/channels")).json()["channels"]}
+    assert set(found) == {"apprise", "email", "kafka", "log", "webhook"}
+    assert [name for name, one in found.items() if one["usable"]] == ["kafka", "log", "webhook"]
+    assert found["email"]["missing"] == "set CLEPSYDRA_EMAIL_SERVER=host:port and CLEPSYDRA_EMAIL_FROM=address"
+    assert {"name": "CLEPSYDRA_EMAIL_PASSWORD", "value": "set"} in found["email"]["settings"]
+    assert (found["email"]["honours_key"], found["webhook"]["honours_key"]) == (False, True)
+    assert {"name": "CLEPSYDRA_WEBHOOK_ALLOW_PRIVATE", "value": "false"} in found["webhook"]["settings"]
+    assert "s3cret" not in str(found)
+
+
+def test_the_command_line_shows_the_channels(run: Any) -> None:
+    shown = run("channels")
+    assert "set CLEPSYDRA_APPRISE_SCHEMES to the networks that may be used" in shown
+    assert {one["name"] for one in json.loads(run("channels", "--json"))} == {
+        "apprise",
+        "email",
+        "kafka",
+        "log",
+        "webhook",
+    }

@@ -7,7 +7,7 @@ from inspect import getmembers
 import pytest
 from faust import Topic
 
-from agents.channels import found_channels
+from topology.channel_settings import usable_channels
 from topology.courier import create_courier
 from topology.scheduler import create_scheduler
 from topology.settings import Settings
@@ -42,7 +42,7 @@ def test_every_topic_is_named_once_and_no_name_is_without_a_topic(settings):
     names = TopicNames("wiring.")
     properties = {value for name, value in getmembers(names) if not name.startswith("_") and isinstance(value, str)}
     properties -= {getattr(names, field.name) for field in fields(names)}
-    channels = set(found_channels())
+    channels = set(usable_channels(settings))
     wanted = properties | {names.due(c) for c in channels} | {names.outcomes(c) for c in channels}
     assert {spec.name for spec in specs} == wanted
     assert all(name.startswith("wiring.") for name in wanted)
@@ -65,7 +65,7 @@ def test_the_scheduler_has_its_three_agents(settings):
 def test_the_courier_has_an_agent_for_every_channel(settings):
     app = create_courier(settings)
     app.finalize()
-    assert agents_by_topic(app) == {f"wiring.due.{c}": f"deliver_{c}" for c in found_channels()}
+    assert agents_by_topic(app) == {f"wiring.due.{c}": f"deliver_{c}" for c in usable_channels(settings)}
 
 
 def test_a_courier_of_one_channel_reads_that_one_in_a_group_of_its_own(settings):
