@@ -1,6 +1,7 @@
 """A whole system of one prefix: topics in a real Kafka, scheduler and courier as real processes, a receiver, a commander."""
 
 import asyncio
+import sys
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -46,6 +47,11 @@ async def until(found: Callable[[], T | Awaitable[T]], within_s: float = 30, tel
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {within_s} s: {tell()}")
         await asyncio.sleep(0.02)
+
+
+def say(text: str) -> None:
+    """A figure for people, shown with `pytest -s`."""
+    sys.stderr.write(f"\n{text}\n")
 
 
 def new_id(name: str = "c") -> str:

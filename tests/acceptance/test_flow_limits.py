@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from system import System, new_id, now_ms, until
+from system import System, new_id, now_ms, say, until
 
 from schemas.commands import Create
 from schemas.flow_limits import FlowLimits
@@ -72,6 +72,7 @@ async def test_a_hundred_due_at_once_go_at_ten_a_second_and_hold_nobody_up(make_
         await until(lambda: len(times(system, "acme-")) == count, count / 10 + 10)
         moments, others = times(system, "acme-"), times(system, "other-")
         took_s = (moments[-1] - moments[0]) / 1_000
+        say(f"{took_s:.2f} s, most in a second {most_in(moments, 1_000)}, others p99 {late_p99(others, due)} ms")
         assert most_in(moments, 1_000) <= 10
         assert took_s == pytest.approx(count / 10, rel=0.1)
         assert late_p99(others, due) < 1_000
@@ -92,6 +93,7 @@ async def test_no_burst_above_the_limit_goes_out_after_a_courier_is_killed(make_
         system.courier.start()
         await until(lambda: system.receiver.ids() >= {f"acme-{n}" for n in range(count)}, count / 10 + 30)
         moments = times(system, "acme-")
+        say(f"killed: most in a second {most_in(moments, 1_000)}, {len(moments)} in {moments[-1] - moments[0]} ms")
         # GCRA: a burst of 3, then one each 101 ms: 3 + 1000 // 101 in the first second, 10 in any other
         assert most_in(moments, 1_000) <= 3 + 9
         killed_ms = moments[15]
