@@ -140,7 +140,8 @@ class Ground:
 
     async def start(self) -> None:
         """Start Kafka and connect to it."""
-        self.admin = Kafka(await self.kafka.start(), client_id="benchmarks")
+        self.brokers = await self.kafka.start()
+        self.admin = Kafka(self.brokers, client_id="benchmarks")
         await self.admin.start()
 
     async def stop(self) -> None:
@@ -164,8 +165,8 @@ class Ground:
         prefix = f"bench{next(self._numbers)}."
         data = self.directory / prefix.rstrip(".")
         data.mkdir()
-        settings = load_settings(brokers=self.admin.brokers, prefix=prefix, data=data)
-        ours = {"brokers": self.admin.brokers, "prefix": prefix, "data": str(data), "log_level": "warning"}
+        settings = load_settings(brokers=self.brokers, prefix=prefix, data=data)
+        ours = {"brokers": self.brokers, "prefix": prefix, "data": str(data), "log_level": "warning"}
         cluster = Cluster(self, name, settings, clean_environment(**(ours | env)))
         profilers: list[Child] = []
         self.step(f"{name}: starting", 0, 1)

@@ -30,8 +30,8 @@ from schemas.decisions import Policy
 from schemas.due import DueMessage
 from schemas.outcomes import Outcome
 from schemas.wire import encode, packs
-from topology.app import calm_collector
 from topology.clock import SystemClock
+from topology.collector import calm_collector
 from topology.kafka_log import batches_of
 from topology.memory import open_memory
 from topology.mirror import open_mirror

@@ -10,6 +10,7 @@ from benchmarks.load import Account, no_account, one_account, own_account
 from benchmarks.nats_scheduler import nats_herd, nats_steady
 from benchmarks.workloads_asked import bulk, cancels
 from benchmarks.workloads_due import herd, steady
+from benchmarks.workloads_import import import_while_due, imports
 from benchmarks.workloads_pending import pending
 from benchmarks.workloads_webhook import webhooks
 
@@ -42,6 +43,11 @@ def workloads(n: Sizes) -> list[Workload]:
         found.append(Workload(name, about, lambda ground: run(ground, name)))
 
     add("bulk", f"{n.large:,} messages accepted durably, as fast as they go", lambda g, w: bulk(g, w, n.large))
+    add(
+        "import", f"{n.large:,} lines of a file, NDJSON and CSV, through a gateway", lambda g, w: imports(g, w, n.large)
+    )
+    add("import-while-due", f"{n.pending:,} lines imported while 500 are due each second",
+        lambda g, w: import_while_due(g, w, n.pending, 500))  # fmt: skip
     evenly = f"due each second for {n.steady_s} s"
     add("steady-1000", f"1,000 {evenly}", lambda g, w: steady(g, w, 1_000, n.steady_s))
     add("steady-1000-nats", "the same on NATS JetStream", lambda g, w: nats_steady(g, w, 1_000, n.steady_s))

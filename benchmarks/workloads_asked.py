@@ -37,7 +37,7 @@ async def bulk(ground: Ground, name: str, messages: int) -> list[Figures]:
 
 async def plain_append(ground: Ground, messages: int) -> float:
     """Seconds to write the same commands into a log that nobody reads."""
-    settings = load_settings(brokers=ground.admin.brokers, prefix=f"append{time.time_ns()}.", data=ground.directory)
+    settings = load_settings(brokers=ground.brokers, prefix=f"append{time.time_ns()}.", data=ground.directory)
     made = await create_topics(ground.admin.admin, all_topics(settings), replication=1)
     commander = Commander(settings)
     await commander.start()

@@ -25,6 +25,7 @@ from gateway.output import AsJson, console, print_json
 from schemas.decisions import Policy
 from topology.channel_settings import channel_settings
 from topology.clock import SystemClock
+from topology.collector import calm_collector
 from topology.settings import load_settings
 
 RETRIES = Retries(attempts=12, longest_retry_after_s=300)
@@ -89,6 +90,7 @@ def import_(
         refusals = Refusals(None if dry_run else source.refused, place.refused if place else 0)
         run = Import(tape, journal, refusals, url=url, counts=counts, moved=lambda: show(run))
         began, before = time.perf_counter(), counts.lines
+        calm_collector()
         try:
             with told_to_users(url):
                 asyncio.run(_sent(run, entries, url, key) if key else _checked(run, entries))

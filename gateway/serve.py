@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from gateway.api import create_api
 from gateway.listening import listening
 from gateway.parts import connect_parts
+from topology.collector import calm_collector
 from topology.logs import set_up_logs
 from topology.settings import Settings
 
@@ -50,6 +51,7 @@ async def _serve(settings: Settings, announce: Callable[[str], None]) -> None:
             ending.server = server
             for number in (signal.SIGTERM, signal.SIGINT):
                 asyncio.get_running_loop().add_signal_handler(number, server.handle_exit, number, None)
+            calm_collector()
             announce(f"http://{settings.host}:{listener.getsockname()[1]}")
             await server.serve(sockets=[listener])
             ending.tell()

@@ -1,7 +1,6 @@
 """The Faust app that both workers are: its group says which partitions are ours; what lies in them is read as bytes."""
 
 import asyncio
-import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from topology.clients import faust_credentials
 from topology.clock import boot_ms
+from topology.collector import calm_collector
 from topology.group_offsets import committed, move, set_back
 from topology.health import HealthPortError, HealthServer, Readiness
 from topology.lease import HeartbeatLease
@@ -150,16 +150,6 @@ class ClepsydraApp(faust.App):
 
 
 AnyApp = TypeVar("AnyApp", bound=ClepsydraApp)
-
-
-def calm_collector() -> None:
-    """What was made to start lives for ever; records are freed by count, so cycles need a look only now and then.
-
-    Measured: with Python's default thresholds half of the time of a bulk load went into looking for cycles.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def make_app(name: str, settings: Settings, registry: CollectorRegistry, kind: type[AnyApp]) -> AnyApp:
