@@ -13,6 +13,8 @@ from schemas.events import Unreadable
 ACKS_SLICE = 300
 COMMANDS_SLICE = 250
 OWN_SLICE = 600
+QUIET_TIMES = 4
+"""So many times as much where nothing is due soon: a round costs several writes, whatever is in it."""
 COMMANDS_PACE_MS = 4
 """Somebody waits for the answer."""
 ACKS_PACE_MS = 40
@@ -35,11 +37,6 @@ class Item(Struct, gc=False):
     given: Given | AskedSchedule | Tend | Stray | Unreadable
     source: Source | None = None
     offset: int = -1
-
-    def finish(self) -> None:
-        """All that follows from it is durable."""
-        if self.source is not None:
-            self.source.order.finish(self.offset)
 
 
 class Inbox:
@@ -84,11 +81,12 @@ class Inbox:
             case _:
                 self.own.append(item)
 
-    def slice(self) -> list[Item]:
-        """The next inputs to decide."""
+    def slice(self, *, quiet: bool = False) -> list[Item]:
+        """The next inputs to decide; more of them while it is `quiet`."""
         found: list[Item] = []
+        times = QUIET_TIMES if quiet else 1
         for queue, most in ((self.acks, ACKS_SLICE), (self.own, OWN_SLICE), (self.commands, COMMANDS_SLICE)):
-            for _ in range(min(most, len(queue))):
+            for _ in range(min(most * times, len(queue))):
                 found.append(queue.popleft())  # noqa: PERF401 - it empties the queue
         return found
 

@@ -6,7 +6,7 @@ finish the sources. Rounds follow each other, so a crash leaves at most one roun
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Coroutine
 from typing import Any, assert_never
 
@@ -32,6 +32,8 @@ from schemas.times import at
 from schemas.wire import Fault, NewerRecordError, UnreadableError, read_acks, read_commands
 
 COMMANDS_HELD_MAX = 4_000
+UNREAD_BYTES_MAX = 16 * 1024 * 1024
+"""Of commands not decoded yet: what is more is read from the log once more, when there is room."""
 ACKS_HELD_MAX = 50_000
 FORGET_SLICE = 500
 TICK_MS = 1_000
@@ -40,6 +42,8 @@ TURN = 20
 HASTEN_MS = 10
 SPOUT_FIRST_MS = 100
 """What is due goes out before rows of acks and commands are written, for so long at most."""
+QUIET_MS = 100
+"""Nothing is due within so long: a round may be a large one."""
 TICKS_TO_LOOK = 5
 """A record that the stream skips with nothing after it (faust 596) is read from the log within so many seconds."""
 ROUTED_HEADER = "clepsydra-routed"
@@ -90,6 +94,8 @@ class PartitionOwner:
         self.room = asyncio.Event()
         self.commands = Source(seat.commands)
         self.acks = Source(seat.acks)
+        self.unread: deque[Stored] = deque()
+        self.unread_bytes = 0
         self.announce = announce
         self.taken: Taken | None = None
         self.ready = False
@@ -101,8 +107,8 @@ class PartitionOwner:
 
     def feed_commands(self, record: Stored, done: Callable[[], None]) -> None:
         """A record of `commands`, in the stream's order; `done` once its rows, events and answers are durable."""
-        if self.commands.offer(record, done, room=self.ready and len(self.inbox.commands) < COMMANDS_HELD_MAX):
-            self.take_commands(record)
+        if self.commands.offer(record, done, room=self.ready and self.unread_bytes < UNREAD_BYTES_MAX):
+            self.queue_commands(record)
 
     def feed_acks(self, record: Stored, done: Callable[[], None]) -> None:
         """A record of `acks`; `done` once what follows from it is durable."""
@@ -113,6 +119,19 @@ class PartitionOwner:
         """What a former owner in this process was fed and did not finish is told done by this one, before it runs."""
         self.commands.inherit(former.commands)
         self.acks.inherit(former.acks)
+
+    def queue_commands(self, record: Stored) -> None:
+        """A record of commands waits as bytes, a quarter of what they take decoded."""
+        self.unread.append(record)
+        self.unread_bytes += len(record.value or b"")
+        self._open_commands()
+        self.bell.set()
+
+    def _open_commands(self) -> None:
+        while self.unread and len(self.inbox.commands) < COMMANDS_HELD_MAX:
+            record = self.unread.popleft()
+            self.unread_bytes -= len(record.value or b"")
+            self.take_commands(record)
 
     def take_commands(self, record: Stored) -> None:
         """Queue a record's commands; what is none, or belongs elsewhere, too."""
@@ -130,7 +149,6 @@ class PartitionOwner:
             else:
                 given = Asked(command, record.offset, record.at_ms)
             self.inbox.put(Item(_name(given), given, self.commands, record.offset))
-        self.bell.set()
 
     def take_acks(self, record: Stored) -> None:
         """Queue a record's acks; their places in flight are free from now on."""
@@ -202,7 +220,7 @@ class PartitionOwner:
             self._rounds(),
             self.spout.broke(),
             self._ticks(),
-            self._read(self.commands, self.take_commands),
+            self._read(self.commands, self.queue_commands),
             self._read(self.acks, self.take_acks),
             self._hasten(),
         )
@@ -221,7 +239,7 @@ class PartitionOwner:
             await source.fell_behind.wait()
             async for record in source.rest():
                 take(record)
-                while len(self.inbox.commands) > COMMANDS_HELD_MAX or len(self.inbox.acks) > ACKS_HELD_MAX:
+                while self.unread_bytes > UNREAD_BYTES_MAX or len(self.inbox.acks) > ACKS_HELD_MAX:
                     self.room.clear()
                     await self.room.wait()
 
@@ -317,7 +335,8 @@ class PartitionOwner:
         now = self.clock.now_ms()
         made = Round(self.taken.epoch, self.partition)
         self.spout.hold(made.ids)
-        await self.decide_all(self.inbox.slice(), made, now)
+        self._open_commands()
+        await self.decide_all(self.inbox.slice(quiet=self.spout.pause_ms() >= QUIET_MS), made, now)
         for message_id in self.taken.timetable.take_void():
             self._repair(message_id, made)
         if self.keeper is not None:
@@ -432,8 +451,9 @@ class PartitionOwner:
 
     def finish(self, made: Round) -> None:
         """All of this round is durable and told."""
-        for item in made.finished:
-            item.finish()
+        for (source, offset), count in Counter((item.source, item.offset) for item in made.finished).items():
+            if source is not None:
+                source.order.finish(offset, count)
         while self.recent_order and self.recent_order[0][0] < self.mirror.commands:
             self._forget_recent(*self.recent_order.popleft())
         for (kind, channel), count in made.kinds.items():

@@ -18,7 +18,9 @@ Which = Annotated[
 ]
 
 
-class _Command(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="kind"):
+class _Command(
+    Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True, omit_defaults=True, tag_field="kind"
+):
     v: int = version()
     command_id: Annotated[
         str, Meta(min_length=1, max_length=300, description="the same for every repeat of one request")
@@ -108,7 +110,7 @@ AnyCommand = Command | ScheduleCommand
 ByHandCommand = RetryDead | Discard | MarkSent
 
 
-class Answer(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Answer(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """What the owner decided. `repeated`: it was decided before, and this is the same answer again."""
 
     v: int = version()

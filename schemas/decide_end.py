@@ -11,7 +11,8 @@ def finished(row: Row, now_ms: int, policy: Policy) -> Row:
     """A stub where all is over; whole, and longer, where a person may still act."""
     if not row.finished:
         return row
-    row = replace(row, finished_at=row.finished_at or at(now_ms))
+    ended = row.finished_at or at(now_ms)
     if any(d.held for d in row.deliveries):
-        return replace(row, forget_at=at(now_ms + policy.held_whole_ms))
-    return replace(row, message=stubbed(row.message), stub=True, forget_at=at(now_ms + policy.idempotency_ms))
+        return replace(row, finished_at=ended, forget_at=at(now_ms + policy.held_whole_ms))
+    forget_at = at(now_ms + policy.idempotency_ms)
+    return replace(row, message=stubbed(row.message), stub=True, finished_at=ended, forget_at=forget_at)

@@ -34,7 +34,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     """The channel of `on_finished`."""
 
 
-class Seen(Struct, frozen=True, kw_only=True):
+class Seen(Struct, frozen=True, gc=False, kw_only=True):
     """What the owner sees of one message: its row, the marks of its deliveries, and answers given without a row.
 
     `progress`: commands below this offset are never replayed.
@@ -51,7 +51,7 @@ class Seen(Struct, frozen=True, kw_only=True):
         return self.marks[target] if target < len(self.marks) else Mark.FREE
 
 
-class Asked(Struct, frozen=True):
+class Asked(Struct, frozen=True, gc=False):
     """A command, where it lies in `commands`, and when it was written there."""
 
     command: Command
@@ -59,7 +59,7 @@ class Asked(Struct, frozen=True):
     at_ms: int
 
 
-class Acked(Struct, frozen=True):
+class Acked(Struct, frozen=True, gc=False):
     """A courier's answer."""
 
     ack: Ack
@@ -92,7 +92,7 @@ class Wait(Struct, frozen=True):
     """Cannot be decided until an emission has landed or an ack has settled it."""
 
 
-class Decision(Struct, frozen=True, kw_only=True):
+class Decision(Struct, frozen=True, gc=False, kw_only=True):
     """What to write, in this order: the row (a tombstone when `row` is None), then all else.
 
     `announce`: commands of our own, told like events: again and again until they are durable, and the same each time.

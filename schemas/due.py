@@ -9,7 +9,7 @@ from schemas.outcomes import SlotOf
 from schemas.versions import version
 
 
-class DueBody(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DueBody(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """A due message less what is the same for a whole pack: encoded once, when its window comes near."""
 
     id: str

@@ -30,7 +30,7 @@ EventKind = Literal[
 ]
 
 
-class Event(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Event(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One transition. `event_id` is derived from it, so a reader can drop repeats."""
 
     v: int = version()

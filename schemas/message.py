@@ -43,7 +43,7 @@ FinalState = Literal["delivered", "partial", "unknown", "dead", "expired", "canc
 Delay = Annotated[timedelta, Meta(description="ISO 8601 duration, e.g. PT5S")]
 
 
-class Input(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+class Input(Struct, frozen=True, gc=False, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """Base of what people send: unknown fields are named, not ignored."""
 
 

@@ -19,7 +19,7 @@ class Response(Struct, frozen=True, kw_only=True, omit_defaults=True):
     body: str = ""
 
 
-class _Outcome(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="outcome"):
+class _Outcome(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="outcome"):
     response: Response | None = None
 
 
@@ -83,7 +83,7 @@ class Paced(Struct, frozen=True):
     sent_us: int
 
 
-class OutcomeRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="outcome"):
+class OutcomeRecord(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="kind", tag="outcome"):
     """A courier's memory of one turn; void when a newer claim than `claim` stands before it."""
 
     v: int = version()
@@ -126,7 +126,7 @@ class Started(Struct, frozen=True, kw_only=True, tag_field="kind", tag="started"
     at: datetime
 
 
-class Ack(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Ack(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """An outcome on its way back to the owner: counts only for the birth and turn that the row has."""
 
     v: int = version()

@@ -28,7 +28,7 @@ Result = Literal[
 ]
 
 
-class Remembered(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Remembered(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """An answer given once, kept with its command's offset: a replay is answered with it (rule 1)."""
 
     command_id: str
@@ -41,7 +41,7 @@ class Remembered(Struct, frozen=True, kw_only=True, omit_defaults=True):
     deliveries: dict[str, DeliveryState] = {}
 
 
-class Moment(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Moment(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One line of a message's timeline."""
 
     at: datetime
@@ -57,7 +57,7 @@ class ByHand(Struct, frozen=True, kw_only=True):
     attempts: int
 
 
-class Delivery(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Delivery(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One target of a message: where it is, when it is next due, what was tried."""
 
     target: int
@@ -99,7 +99,7 @@ def expires_of(message: Content, d: Delivery) -> datetime | None:
     return bound if message.expires_at is None else min(bound, message.expires_at)
 
 
-class Row(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="row"):
+class Row(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_field="kind", tag="row"):
     """A live message, whole; or the stub of a finished one, without body, headers and metadata.
 
     `finished_at`: when it last came to its end; an erased one has no addresses and responses either.
@@ -125,12 +125,12 @@ class Row(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind
     @property
     def finished(self) -> bool:
         """Whether nothing will move any more by itself."""
-        return is_finished(d.state for d in self.deliveries)
+        return is_finished([d.state for d in self.deliveries])
 
     @property
     def state(self) -> MessageState:
         """The state of the message as far as the timetable knows: emissions are not in it."""
-        return message_state(d.state for d in self.deliveries)
+        return message_state([d.state for d in self.deliveries])
 
     def answered(self, command_id: str) -> Remembered | None:
         """The answer this command got before, if it did."""

@@ -1,6 +1,7 @@
 """Instants: whole Unix milliseconds in rules, UTC datetimes (RFC 3339 on the wire) in records."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 MINUTE_MS = 60_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -8,8 +9,9 @@ MILLISECOND = timedelta(milliseconds=1)
 DAY = timedelta(days=1)
 
 
+@lru_cache(maxsize=64)
 def at(ms: int) -> datetime:
-    """The UTC datetime of a Unix time in milliseconds."""
+    """The UTC datetime of a Unix time in milliseconds; that of a few instants is asked over and over."""
     return EPOCH + ms * MILLISECOND
 
 

@@ -1,12 +1,12 @@
 """Due minutes: exact counts of what is in each, how late it went out, and where a window is in its life."""
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from enum import StrEnum
 
 from schemas.lifecycle import LIVE, DeliveryState
-from schemas.placed import Placed, PlacedDelivery
-from schemas.rows import Delivery, Row
+from schemas.placed import Placed
+from schemas.rows import Row
 from schemas.times import MINUTE_MS, ms_of
 
 COUNTED = tuple(s for s in DeliveryState if s is not DeliveryState.EMITTED)
@@ -38,29 +38,21 @@ def minute_of(row: Row | Placed) -> int:
     return ms_of(row.message.due_at) // MINUTE_MS * MINUTE_MS
 
 
-def count_changes(old: Row | Placed | None, new: Row | Placed | None) -> Iterable[tuple[int, int, int]]:
+def count_changes(old: Row | Placed | None, new: Row | Placed | None) -> list[tuple[int, int, int]]:
     """(minute, place in Counts, +1 or -1) for each delivery that enters or moves; a forgotten one stays counted.
 
     A live one that goes is forgotten as if it had never been: its schedule took it back.
     """
-    if old is not None:
-        minute = minute_of(old)
-        for d in old.deliveries:
-            if new is not None or d.state in LIVE:
-                for place in _places(d):
-                    yield minute, place, -1
-    if new is None:
-        return
-    minute = minute_of(new)
-    for d in new.deliveries:
-        for place in _places(d):
-            yield minute, place, 1
+    gone = [] if old is None else _counted(old, -1, live_only=new is None)
+    return gone if new is None else gone + _counted(new, 1)
 
 
-def _places(d: Delivery | PlacedDelivery) -> Iterator[int]:
-    yield PLACE[d.state]
-    if d.late_ms is not None:
-        yield lateness_place(d.late_ms)
+def _counted(row: Row | Placed, by: int, *, live_only: bool = False) -> list[tuple[int, int, int]]:
+    minute = minute_of(row)
+    deliveries = [d for d in row.deliveries if d.state in LIVE] if live_only else row.deliveries
+    found = [(minute, PLACE[d.state], by) for d in deliveries]
+    found += [(minute, lateness_place(d.late_ms), by) for d in deliveries if d.late_ms is not None]
+    return found
 
 
 def lateness_place(late_ms: int) -> int:
