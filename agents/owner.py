@@ -86,7 +86,7 @@ class PartitionOwner:
         self.keeper: ScheduleKeeper | None = None
         if schedules is not None and seat.schedules is not None:
             self.keeper = ScheduleKeeper(schedules, seat.schedules, mirror, clock, policy, self.spout.marks)
-        self.windows = WindowTeller(partition, name, mirror, seat.windows, clock)
+        self.windows = WindowTeller(partition, name, mirror, seat.windows, clock, watch)
         self.inbox = Inbox()
         self.recent: dict[str, list[Remembered]] = {}
         self.recent_order: deque[tuple[int, str]] = deque()
@@ -209,6 +209,7 @@ class PartitionOwner:
             self.settled = True
         finally:
             self.ready = False
+            self.watch.let_go(self.partition)
             self.spout.end()
 
     async def emit(self) -> None:
@@ -319,6 +320,7 @@ class PartitionOwner:
             waiting=self.spout.waiting(),
             paused={key: count for key, count in self.spout.paused.counts.items() if count},
             commands=len(self.inbox.commands),
+            held=len(self.spout.held),
         )
 
     def stop(self) -> None:

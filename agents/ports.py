@@ -9,6 +9,7 @@ from schemas.outcomes import Outcome, OutcomeRecord, Paced
 from schemas.placed import Placed
 from schemas.rows import Row
 from schemas.schedule_rows import ScheduleRow
+from schemas.window_records import OwnerRecord
 from schemas.windows import Counts
 
 
@@ -285,6 +286,14 @@ class OwnerWatch(Protocol):
 
     def overdue_acks(self, count: int) -> None:
         """Emissions without an ack for 15 minutes, emitted again."""
+        ...
+
+    def owner(self, record: OwnerRecord) -> None:
+        """How a partition's owner is, every few seconds."""
+        ...
+
+    def let_go(self, partition: int) -> None:
+        """A partition is owned here no more."""
         ...
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
-from agents.ports import Clock, Log, Mirror, Record
+from agents.ports import Clock, Log, Mirror, OwnerWatch, Record
 from schemas.times import MINUTE_MS, at
 from schemas.window_records import OwnerRecord, owner_key, pending_by_horizon, window_key, window_record
 from schemas.windows import LIVE_PLACES, NOTHING
@@ -24,7 +24,7 @@ OWNER_TICKS = 5
 class Working(Struct, frozen=True, kw_only=True):
     """What an owner has under way: emitted and not acked by window and by channel, due without a place, commands.
 
-    `paused`: due and held back, by the flow or `channel:<name>` that is paused.
+    `held`: rows that are being written. `paused`: due and held back, by the flow or `channel:<name>` that is paused.
     """
 
     windows: Mapping[int, int] = {}
@@ -32,13 +32,15 @@ class Working(Struct, frozen=True, kw_only=True):
     waiting: Mapping[str, int] = {}
     paused: Mapping[str, int] = {}
     commands: int = 0
+    held: int = 0
 
 
 class WindowTeller:
     """Publishes windows; what it says of one is what the mirror held at that moment, so the newest record is exact."""
 
-    def __init__(self, partition: int, owner: str, mirror: Mirror, log: Log, clock: Clock) -> None:
+    def __init__(self, partition: int, owner: str, mirror: Mirror, log: Log, clock: Clock, watch: OwnerWatch) -> None:
         """Tells nothing before `begin`."""
+        self.watch = watch
         self.partition, self.owner, self.mirror, self.log, self.clock = partition, owner, mirror, log, clock
         self.epoch = -1
         self.since_ms = 0
@@ -68,7 +70,9 @@ class WindowTeller:
         self.in_flight = dict(now)
         await self._tell()
         if self.ticks % OWNER_TICKS == 0:
-            await self.log.append([Record(owner_key(self.partition).encode(), encode(self._status(working)))])
+            status = self._status(working)
+            self.watch.owner(status)
+            await self.log.append([Record(owner_key(self.partition).encode(), encode(status))])
         if self.ticks % DROP_TICKS == 0:
             await self._drop()
         self.ticks += 1
@@ -113,5 +117,6 @@ class WindowTeller:
             waiting=dict(working.waiting),
             paused=dict(working.paused),
             commands=working.commands,
+            held=working.held,
             told=dict(self.told),
         )

@@ -45,7 +45,7 @@ class OwnerRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
 
     `pending`: live deliveries by how far off their minute is. `waiting`: due, by channel, with no place in flight free.
     `paused`: due and held back, by the flow or `channel:<name>` that is paused.
-    `told`: events of each kind since this owner began, as `<kind>/<channel>`.
+    `held`: rows that are being written. `told`: events of each kind since this owner began, as `<kind>/<channel>`.
     """
 
     v: int = version()
@@ -60,6 +60,7 @@ class OwnerRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
     waiting: dict[str, int] = {}
     paused: dict[str, int] = {}
     commands: int = 0
+    held: int = 0
     told: dict[str, int] = {}
 
 

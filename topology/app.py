@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 import faust
 import structlog
 from prometheus_client import CollectorRegistry
+from prometheus_client.process_collector import ProcessCollector
 
 from topology.clients import faust_credentials
 from topology.clock import boot_ms
@@ -19,6 +20,7 @@ from topology.health import HealthPortError, HealthServer, Readiness
 from topology.lease import HeartbeatLease
 from topology.settings import Settings
 from topology.watchdog import Standing, Watchdog
+from topology.watches import StandingMetrics
 
 logger = structlog.get_logger(__name__)
 HEARTBEATS_PER_SESSION = 5
@@ -68,6 +70,7 @@ class ClepsydraApp(faust.App):
 
     grants: Grants
     lease: HeartbeatLease
+    standing: StandingMetrics
     health: HealthServer | None = None
     connected = joined = restart_helps = False
     watching: asyncio.Task[None] | None = None
@@ -103,6 +106,7 @@ class ClepsydraApp(faust.App):
             lambda topic, partition, offset: move(self.consumer, topic, partition, offset),
             leave,
             restart_helps=self.restart_helps,
+            metrics=self.standing,
         )
 
     async def on_stop(self) -> None:
@@ -177,6 +181,8 @@ def make_app(name: str, settings: Settings, registry: CollectorRegistry, kind: t
         loghandlers=[],
     )
     app.lease = HeartbeatLease(boot_ms, int(settings.session_timeout / timedelta(milliseconds=1)))
+    app.standing = StandingMetrics(registry, app.lease, settings.partitions)
+    ProcessCollector(registry=registry)
     if settings.health_port is not None:
         app.health = HealthServer(settings.host, settings.health_port, registry, app.readiness)
     return app

@@ -1,10 +1,13 @@
 """The watchdog (rule 8): compares what is finished, committed and there to be read; what stands still is told, then mended."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any, NamedTuple
 
 import structlog
+
+from topology.watches import StandingMetrics
 
 LOOK_S = 5.0
 COMMIT_AFTER = 3
@@ -51,8 +54,10 @@ class Watchdog:
         end_process: Callable[[BaseException], Any],
         *,
         restart_helps: bool,
+        metrics: StandingMetrics,
     ) -> None:
-        """`commit`: topic, partition, offset."""
+        """`commit`: topic, partition, offset. `metrics` is told what each look found."""
+        self._metrics = metrics
         self._standings, self._committed, self._commit = standings, committed, commit
         self._end_process, self._restart_helps = end_process, restart_helps
         self._work: dict[tuple[str, int], _Still] = {}
@@ -76,6 +81,15 @@ class Watchdog:
         for standing in found:
             self._look_at_work(standing)
             await self._look_at_commit(standing)
+        self._tell(found)
+
+    def _tell(self, found: list[Standing]) -> None:
+        lags, still = Counter[str](), Counter[str]()
+        for s in found:
+            place = (s.topic, s.partition)
+            lags[s.topic] += max(0, s.end - s.done)
+            still[s.topic] += max(self._work[place].looks, self._commits.get(place, NEW).looks) >= ALERT_AFTER
+        self._metrics.lags, self._metrics.still = dict(lags), dict(still)
 
     def _look_at_work(self, s: Standing) -> None:
         place = (s.topic, s.partition)

@@ -5,7 +5,7 @@ The hot path counts each message: a client library's labelled counter costs 2 to
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from agents.archive_events import EventBatch
 from schemas.outcomes import Outcome
+from schemas.window_records import OwnerRecord
 from schemas.windows import LATENESS_MS
 from topology.clock import boot_ms
 
@@ -30,6 +31,7 @@ class OwnerMetrics(Collector):
         self.recovery_ms: dict[int, int] = {}
         self.loads: dict[int, tuple[int, int, int]] = {}
         self.zombies = self.again = 0
+        self.owners: dict[int, OwnerRecord] = {}
         registry.register(self)
 
     def decided(self, kind: str, channel: str, count: int) -> None:
@@ -76,6 +78,14 @@ class OwnerMetrics(Collector):
         """Emissions without an ack."""
         self.again += count
 
+    def owner(self, record: OwnerRecord) -> None:
+        """How a partition's owner is."""
+        self.owners[record.partition] = record
+
+    def let_go(self, partition: int) -> None:
+        """Owned here no more."""
+        self.owners.pop(partition, None)
+
     def collect(self) -> Iterator[Metric]:
         """What was counted."""
         messages = CounterMetricFamily("clepsydra_messages", "Events by kind", labels=["event", "channel"])
@@ -88,6 +98,57 @@ class OwnerMetrics(Collector):
         yield recovery
         yield CounterMetricFamily("clepsydra_zombie_writes", "Void rows of former owners", value=self.zombies)
         yield CounterMetricFamily("clepsydra_emitted_again", "No ack for 15 minutes", value=self.again)
+        letters = CounterMetricFamily("clepsydra_dead_letters", "Given up, or in doubt", labels=["channel"])
+        for (kind, channel), count in self.messages.items():
+            if kind in HELD:
+                letters.add_metric([channel], count)
+        yield letters
+        yield from self._owned()
+
+    def _owned(self) -> Iterator[Metric]:
+        owners = self.owners.values()
+        yield GaugeMetricFamily("clepsydra_owned_partitions", "Partitions owned here", value=len(owners))
+        yield GaugeMetricFamily("clepsydra_held_rows", "Rows being written", value=sum(o.held for o in owners))
+        for name, text, label, field in (
+            ("clepsydra_pending", "Live deliveries by how far off they are", "window", "pending"),
+            ("clepsydra_in_flight", "Emitted and not acked", "channel", "in_flight"),
+            ("clepsydra_waiting", "Due, with no place in flight free", "channel", "waiting"),
+            ("clepsydra_paused", "Due and held back by a pause", "flow", "paused"),
+        ):
+            family = GaugeMetricFamily(name, text, labels=[label])
+            summed: Counter[str] = Counter()
+            for owner in owners:
+                summed.update(getattr(owner, field))
+            for key, count in summed.items():
+                family.add_metric([key], count)
+            yield family
+
+
+HELD = ("dead", "unknown")
+
+
+class StandingMetrics(Collector):
+    """What the watchdog saw: how far behind each topic is, which partitions stand still, and whether the lease holds."""
+
+    def __init__(self, registry: CollectorRegistry, lease: Callable[[], bool], partitions: int) -> None:
+        """`partitions`: of the timetable, so that an alert can tell that one is owned by nobody."""
+        self._lease, self._partitions = lease, partitions
+        self.lags: dict[str, int] = {}
+        self.still: dict[str, int] = {}
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """As of the last look."""
+        for name, text, by in (
+            ("clepsydra_partition_lag", "Records of our partitions that are not finished", self.lags),
+            ("clepsydra_stands_still", "Partitions of which nothing finishes or commits", self.still),
+        ):
+            family = GaugeMetricFamily(name, text, labels=["topic"])
+            for topic, count in by.items():
+                family.add_metric([topic], count)
+            yield family
+        yield GaugeMetricFamily("clepsydra_lease_held", "Whether this process may act", value=int(self._lease()))
+        yield GaugeMetricFamily("clepsydra_partitions", "Partitions of the timetable", value=self._partitions)
 
 
 class CourierMetrics(Collector):
@@ -144,7 +205,7 @@ class CourierMetrics(Collector):
             for channel, count in by.items():
                 family.add_metric([channel], count)
             yield family
-        hands = GaugeMetricFamily("clepsydra_in_flight", "Messages in hand", labels=["channel"])
+        hands = GaugeMetricFamily("clepsydra_in_hand", "Messages in the courier's hands", labels=["channel"])
         for channel, count in self.hands.items():
             hands.add_metric([channel], count)
         yield hands

@@ -1,8 +1,10 @@
 """What stands still: told, committed past, and in the end the process ends; what only waits for others does not end it."""
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from topology.watchdog import ALERT_AFTER, COMMIT_AFTER, EXIT_AFTER, Standing, StandsStillError, Watchdog
+from topology.watches import StandingMetrics
 
 
 class World:
@@ -11,9 +13,11 @@ class World:
     def __init__(self, *, restart_helps=True, commits=True):
         self.done, self.end, self.committed = 10, 10, 10
         self.commits, self.moved, self.ended = commits, [], []
+        self.metrics = StandingMetrics(CollectorRegistry(), lambda: True, 4)
         self.dog = Watchdog(
-            self.standings, lambda *_: self.committed, self.commit, self.ended.append, restart_helps=restart_helps
-        )
+            self.standings, lambda *_: self.committed, self.commit, self.ended.append, restart_helps=restart_helps,
+            metrics=self.metrics,
+        )  # fmt: skip
 
     async def standings(self):
         return [Standing("due.x", 3, self.done, self.end)]
@@ -78,3 +82,12 @@ async def test_slow_work_is_no_fault():
         world.done = world.committed = 10 + n // (ALERT_AFTER - 1)
         await world.look(1)
     assert world.ended == []
+
+
+async def test_how_far_behind_it_is_and_that_it_stands_still_can_be_measured():
+    world = World(restart_helps=False)
+    world.end = 25
+    await world.look(1)
+    assert (world.metrics.lags, world.metrics.still) == ({"due.x": 15}, {"due.x": 0})
+    await world.look(ALERT_AFTER)
+    assert world.metrics.still == {"due.x": 1}

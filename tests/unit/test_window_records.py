@@ -6,6 +6,7 @@ from builders import MINUTE, NOON
 from fakes import FakeClock, FakeLog
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
 from sim_stores import SimMirror
 
 from agents.window_teller import KEPT_MS, OWNER_TICKS, RECENT_MS, WINDOWS_SLICE, WindowTeller, Working
@@ -23,6 +24,7 @@ from schemas.window_records import (
 )
 from schemas.windows import NOTHING, PLACE, WindowLife, added, lateness_place
 from schemas.wire import read_window
+from topology.watches import OwnerMetrics
 
 decode = msgspec.json.Decoder(WindowRecord).decode
 ONE = added(NOTHING, PLACE[DeliveryState.SCHEDULED], 1)
@@ -44,7 +46,7 @@ def test_the_key_of_a_window_is_its_partition_and_minute():
 def world():
     clock, mirror = FakeClock(NOON), SimMirror()
     log = FakeLog(clock)
-    return clock, mirror, log, WindowTeller(0, "me", mirror, log, clock)
+    return clock, mirror, log, WindowTeller(0, "me", mirror, log, clock, OwnerMetrics(CollectorRegistry()))
 
 
 def told(log):
