@@ -1,6 +1,7 @@
 """Alert rules, judged by promtool: each fires for its fault and for nothing else. Skipped without promtool."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from gateway.metrics import GatewayMetrics
 from schemas.outcomes import Delivered
 from schemas.times import at
 from schemas.window_records import OwnerRecord
@@ -95,6 +97,19 @@ def test_where_all_is_well_nothing_fires(tmp_path):
 @pytest.mark.parametrize("alert", FAULTS)
 def test_an_alert_fires_for_its_fault_and_no_other_does(tmp_path, alert):
     assert firing(tmp_path, STILL | FAULTS[alert]) == {alert}
+
+
+def test_the_grafana_board_asks_for_metrics_that_there_are(tmp_path):
+    board = json.loads((DEPLOY.parent / "grafana" / "dashboards" / "clepsydra.json").read_text())
+    asked = {name for p in board["panels"] for t in p["targets"] for name in re.findall(r"clepsydra_\w+", t["expr"])}
+    registry = CollectorRegistry()
+    OwnerMetrics(registry)
+    StandingMetrics(registry, lambda: True, 1)
+    couriers, gateway = CourierMetrics(registry), GatewayMetrics(lambda: 0)
+    couriers.delivered("log", Delivered(), 40)
+    exposed = (generate_latest(registry) + gateway.exposition()[0]).decode()
+    known = set(re.findall(r"^# TYPE (clepsydra_\w+)", exposed, re.MULTILINE))
+    assert {name for name in asked if name not in known and name.removesuffix("_bucket") not in known} == set()
 
 
 def test_what_workers_expose_is_as_prometheus_wants_it():
