@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PACKAGES := schemas agents topology gateway
 FAST := $(wildcard tests/unit tests/simulation clients/python/tests)
-SLOW := $(wildcard tests/contracts tests/channels tests/wiring tests/integration tests/acceptance)
+SLOW := $(wildcard tests/contracts tests/channels tests/wiring tests/integration tests/acceptance tests/browser)
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo dev test check format bench chaos clean
