@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from agents.ports import Clock, Log, Mirror, OwnerWatch, Record
-from schemas.times import MINUTE_MS, at
+from schemas.times import EPOCH, MINUTE_MS, at
 from schemas.window_records import OwnerRecord, owner_key, pending_by_horizon, window_key, window_record
 from schemas.windows import LIVE_PLACES, NOTHING
 from schemas.wire import encode
@@ -19,6 +20,7 @@ RECENT_MS = 2 * 24 * 60 * MINUTE_MS
 
 
 OWNER_TICKS = 5
+"""How an owner is, it tells when that has changed, and after so many ticks all the same: silence means something."""
 
 
 class Working(Struct, frozen=True, kw_only=True):
@@ -47,6 +49,7 @@ class WindowTeller:
         self.in_flight: Mapping[int, int] = {}
         self.told: Counter[str] = Counter()
         self.ticks = 0
+        self.status = OwnerRecord(partition=partition, owner=owner, epoch=-1, since=EPOCH, at=EPOCH)
 
     def begin(self, epoch: int) -> None:
         """A new owner tells again what a former one may have left untold."""
@@ -69,9 +72,10 @@ class WindowTeller:
         self.mirror.untold.update(m for m in before.keys() | now.keys() if before.get(m) != now.get(m))
         self.in_flight = dict(now)
         await self._tell()
-        if self.ticks % OWNER_TICKS == 0:
-            status = self._status(working)
-            self.watch.owner(status)
+        status = self._status(working)
+        self.watch.owner(status)
+        if self.ticks % OWNER_TICKS == 0 or replace(status, at=self.status.at) != self.status:
+            self.status = status
             await self.log.append([Record(owner_key(self.partition).encode(), encode(status))])
         if self.ticks % DROP_TICKS == 0:
             await self._drop()
