@@ -119,6 +119,7 @@ class Scheduler(Process):
             partition=0, name=self.name, seat=seat, mirror=self.disk, clock=SimClock(w), lease=self.lease,
             policy=w.policy, home=lambda _: 0, place=lambda _, key: sum(key.encode()) % len(w.due), watch=Watch(w),
             in_flight_max=w.random.choice(w.scenario.in_flight), announce=lambda _: self.spawn(self.owner.emit()),
+            flows=w.flows,
         )  # fmt: skip
 
     def lease(self) -> bool:
@@ -178,13 +179,13 @@ class Courier(Process):
 
     async def begin(self) -> None:
         clock = SimClock(self.world)
-        self.pool = SendPool(PostChannel(self), clock, self.broken)
+        self.pool = SendPool(PostChannel(self), clock, self.broken, flows=self.world.flows)
         self.acks = AckWriter(self.port(self.world.acks), self.broken)
         for n, log in enumerate(self.world.due):
             self.parts[log.name] = self.world.parts.courier(
                 partition=n, courier=self.name, pool=self.pool, due=self.port(log), outcomes=self.port(self.world.outcomes[n]),
                 dead_letters=self.port(self.world.dead), memory=self.disks.setdefault(n, SimMemory()), acks=lambda _: self.acks,
-                clock=clock, lease=self.lease, on_broken=self.broken,
+                clock=clock, lease=self.lease, on_broken=self.broken, flows=self.world.flows, partitions=len(self.world.due),
             )  # fmt: skip
             self.parts[log.name].start()
 

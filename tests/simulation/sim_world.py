@@ -16,11 +16,14 @@ from sim_parts import Parts
 from sim_processes import CHANNEL, Courier, Process, Scheduler
 from sim_stores import SimMemory, SimMirror
 
+from agents.flows import Flows
 from agents.ports import Record, Stored
 from schemas.commands import Cancel, Command, Create, Discard, Edit, Erase, Look, MarkSent, RetryDead, SendNow
 from schemas.decisions import Policy
+from schemas.flow_limits import FlowLimits
 from schemas.message import Changes, Message
 from schemas.outcomes import Delivered, RetryLater, outcome_key
+from schemas.settings_records import Flow
 from schemas.times import at
 from schemas.wire import encode, read_due
 
@@ -64,13 +67,23 @@ class Scenario:
     reuse: bool = False
     hands: int = 0
     """How often a person looks at what has ended and retries, discards, marks as sent or erases it, or says so of anything."""
+    limits: int = 0
+    """How often a flow gets other limits, or a pause; the last time it loses them."""
     announce: bool = False
     """Some messages ask that their end be told (`on_finished`)."""
     lease: bool = True
     steps: int = 700
 
 
+LIMITS = (
+    FlowLimits(paused=True),
+    FlowLimits(rate=2),
+    FlowLimits(rate=5, burst=2, parallelism=1),
+    FlowLimits(parallelism=1),
+    FlowLimits(),
+)
 EVERYTHING = Scenario(
+    limits=3,
     hands=6,
     refusals=14,
     refusal_chance=0.7,
@@ -112,9 +125,10 @@ class World:
                 "courier move": self.scenario.courier_moves, "refuse": self.scenario.refusals,
                 "lose": self.scenario.lost_responses, "repeat": self.scenario.command_repeats,
                 "stream": self.scenario.stream_faults, "compact": self.scenario.compactions,
-                "again": self.scenario.emit_agains, "hand": self.scenario.hands,
+                "again": self.scenario.emit_agains, "hand": self.scenario.hands, "limit": self.scenario.limits,
             }
         )  # fmt: skip
+        self.flows = Flows()
         self.calm = False
         self.failures: list[BaseException] = []
         self.loop.set_exception_handler(lambda _, context: self._failed(context))
@@ -194,6 +208,7 @@ class World:
             "courier crash": (0.05, self.crash_courier), "courier move": (0.05, self.move_courier),
             "repeat": (0.1, self.repeat_command), "stream": (0.1, self.stream_fault),
             "compact": (0.1, self.compact), "again": (0.02, self.long_silence), "hand": (0.3, self.act_by_hand),
+            "limit": (0.2, self.set_limits),
         }  # fmt: skip
         if self.scenario.directed and not self.is_moment():
             del possible[self.scenario.directed]
@@ -282,6 +297,13 @@ class World:
         self.now_ms += jump
 
     # ---- faults
+
+    def set_limits(self) -> None:
+        self.budget["limit"] -= 1
+        for account in ("a0", "a1"):
+            limits = self.random.choice(LIMITS) if self.budget["limit"] else FlowLimits()
+            self.flows.put(account, Flow(key=account, limits=limits, set_at=at(self.now_ms)))
+            self.note(f"{account} is held to {limits}")
 
     def crash_scheduler(self) -> None:
         self.budget["crash"] -= 1
