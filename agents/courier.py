@@ -164,6 +164,7 @@ class CourierPartition(CourierGuards):
             return
         self.state, self.ended = "gone", why
         self._writer.abandon()
+        self.gates.unheard()
         self._taking.cancel()
         for task in (self._tick, self._recovery):
             if task is not None and task is not asyncio.current_task():

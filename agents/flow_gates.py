@@ -26,6 +26,16 @@ class FlowGates:
         self._gates: dict[str, Gate] = {}
         self._doubted_us = 0
         self._doubted: set[str] = set()
+        self._given_up: set[str] = set()
+        self.unheard = flows.on_change(self._hear)
+        """To be called at the end."""
+
+    def _hear(self, key: str, *, raised: bool) -> None:
+        """Slots that a lower rate gave are given up by the owners: the next ones come after what was sent."""
+        if raised and key in self._gates:
+            self._gates[key].given_up = True
+        elif raised:
+            self._given_up.add(key)
 
     def begin(self, now_ms: int) -> None:
         """Former couriers may have sent up to now."""
@@ -50,7 +60,7 @@ class FlowGates:
             return Deferred(until=at(now_us // 1_000 + PAUSE_MS), reason=f"{paused} is paused")
         if job.at_ms >= 0:
             return None
-        found = self._of(message)
+        found = self._of(message, now_us)
         at_us = now_us
         for gate, pace, of in found:
             slot_us = self._slot(gate, pace, message, of, now_us)
@@ -85,27 +95,28 @@ class FlowGates:
                 return at_us
         return gate.slot_us(pace, now_us)
 
-    def _of(self, message: DueMessage) -> list[tuple[Gate, Pace, SlotOf]]:
+    def _of(self, message: DueMessage, now_us: int) -> list[tuple[Gate, Pace, SlotOf]]:
         found: list[tuple[Gate, Pace, SlotOf]] = []
         own, whole = self._flows.of(message.flow), self._flows.of_channel(self._channel)
         if own is not None and message.flow is not None:
-            self._add(found, self._gate(message.flow, own, 1), "flow")
+            self._add(found, self._gate(message.flow, own, 1, now_us), "flow")
         if whole is not None:
-            self._add(found, self._gate(CHANNEL_MARK + self._channel, whole, self._partitions), "channel")
+            self._add(found, self._gate(CHANNEL_MARK + self._channel, whole, self._partitions, now_us), "channel")
         return found
 
     def _add(self, found: list[tuple[Gate, Pace, SlotOf]], gate: Gate, of: SlotOf) -> None:
         if gate.pace is not None:
             found.append((gate, gate.pace, of))
 
-    def _gate(self, key: str, limits: FlowLimits, share: int) -> Gate:
+    def _gate(self, key: str, limits: FlowLimits, share: int, now_us: int) -> Gate:
         gate = self._gates.get(key)
         if gate is None:
             gate = self._gates[key] = Gate(key, share, self._paces.get(key))
-            gate.set(limits)
+            gate.given_up = key in self._given_up
+            gate.set(limits, now_us + HOLD_US)
             if key in self._doubted:
                 gate.doubt(self._doubted_us)
-        gate.set(limits)
+        gate.set(limits, now_us + HOLD_US)
         return gate
 
 

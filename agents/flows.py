@@ -2,9 +2,18 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Protocol
 
 from schemas.flow_limits import CHANNEL_MARK, FlowLimits
 from schemas.settings_records import Flow, StoppedEndpoint
+
+
+class Hear(Protocol):
+    """Hears of changes."""
+
+    def __call__(self, key: str, *, raised: bool) -> None:
+        """A flow was set or removed."""
+        ...
 
 
 class Flows:
@@ -18,20 +27,24 @@ class Flows:
         self.stopped: dict[str, StoppedEndpoint] = {}
         self.report_gone: Callable[[StoppedEndpoint], None] = lambda _: None
         """Makes a stopped endpoint known to all processes."""
-        self._listeners: list[Callable[[str], None]] = []
+        self._listeners: list[Hear] = []
 
     def __bool__(self) -> bool:
         """Whether any flow has limits."""
         return bool(self.by_key)
 
-    def on_change(self, tell: Callable[[str], None]) -> Callable[[], None]:
-        """`tell` hears of each key that is set anew or removed, until what is given back is called."""
+    def on_change(self, tell: "Hear") -> Callable[[], None]:
+        """`tell` hears of each key that is set anew or removed, until what is given back is called.
+
+        `raised`: its rate has become higher, or is gone.
+        """
         self._listeners.append(tell)
         return lambda: self._listeners.remove(tell)
 
     def put(self, key: str, flow: Flow | None) -> None:
         """A flow is set, or its limits are gone."""
         self.paused.discard(key)
+        before = self._interval_us(key)
         if flow is None:
             self.by_key.pop(key, None)
             self.set_at.pop(key, None)
@@ -40,8 +53,13 @@ class Flows:
             self.set_at[key] = flow.set_at
             if flow.limits.paused:
                 self.paused.add(key)
+        raised = self._interval_us(key) < before
         for tell in list(self._listeners):
-            tell(key)
+            tell(key, raised=raised)
+
+    def _interval_us(self, key: str) -> int:
+        limits = self.by_key.get(key)
+        return 0 if limits is None else limits.interval_us
 
     def put_endpoint(self, key: str, stopped: StoppedEndpoint | None) -> None:
         """A URL has said that it is gone, or this is forgotten."""

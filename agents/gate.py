@@ -11,20 +11,26 @@ class Gate:
     are counted where they begin, so that a crowd whose slots have passed meanwhile does not go out as one.
     """
 
-    __slots__ = ("given_us", "key", "limits", "pace", "sent_us", "share")
+    __slots__ = ("given_up", "given_us", "key", "limits", "pace", "sent_us", "share")
 
     def __init__(self, key: str, share: int, known: Paced | None) -> None:
         """`share`: of how many equal parts this is one; `known`: what a courier wrote down of it."""
         self.key, self.share = key, share
         self.limits: FlowLimits | None = None
         self.pace: Pace | None = None
+        self.given_up = False
+        """Whether the slots that were given count no more, once it is set anew."""
         self.given_us = 0 if known is None else known.given_us
         self.sent_us = 0 if known is None else known.sent_us
 
-    def set(self, limits: FlowLimits) -> None:
-        """Its limits as they are now; what is used stays used."""
+    def set(self, limits: FlowLimits, now_us: int) -> None:
+        """Its limits as they are now. What is used stays used, as far as the new rate could have used it by now."""
         if limits is not self.limits:
             self.limits, self.pace = limits, pace_of(limits, self.share)
+            if self.pace is not None:
+                self.sent_us = min(self.sent_us, exhausted(now_us, self.pace))
+            if self.given_up:
+                self.given_up, self.given_us = False, min(self.given_us, self.sent_us)
 
     def doubt(self, until_us: int) -> None:
         """Sends that nobody wrote down may have begun up to then: at most a whole burst of them."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any, assert_never
 
 from agents.flows import Flows
+from agents.given_slots import GivenSlots
 from agents.inbox import Inbox, Item, Stray
 from agents.near_windows import Armed, NearWindows, Place
 from agents.ports import Change, Clock, Home, Lease, Mirror, OwnerWatch, ScheduleTable, Seat, Stored
@@ -91,6 +92,7 @@ class PartitionOwner:
         self.recent: dict[str, list[Remembered]] = {}
         self.recent_order: deque[tuple[int, str]] = deque()
         self.bell = asyncio.Event()
+        self.slots = GivenSlots(self.spout.flows, mirror, self.inbox, clock, self.bell.set)
         self.room = asyncio.Event()
         self.commands = Source(seat.commands)
         self.acks = Source(seat.acks)
@@ -224,6 +226,7 @@ class PartitionOwner:
             self._read(self.commands, self.queue_commands),
             self._read(self.acks, self.take_acks),
             self._hasten(),
+            self.slots.run(),
         )
 
     async def _acks_first(self) -> None:

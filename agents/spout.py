@@ -224,7 +224,7 @@ class Spout:
         row = self.mirror.get(armed.id)
         return row is not None and self.perhaps_emitted(row.deliveries[armed.target])
 
-    def _flow_changed(self, key: str) -> None:
+    def _flow_changed(self, key: str, *, raised: bool) -> None:  # noqa: ARG002 - see GivenSlots
         if key in self.flows.paused:
             for queue in self.queues.values():
                 queue.put_aside(self._is_live_and_held_back)

@@ -84,8 +84,8 @@ def flows_router(table: SettingsTable, owners: WindowsView, clock: Clock) -> API
     async def put(request: Request, key: Key) -> Response:
         """`rate` sends in each `per`, `burst` at once after a rest, `parallelism` under way; `paused`: none.
 
-        Messages over the rate go back to the timetable with a slot of their own and can be edited until then. Those
-        that have a slot already keep it, or get a later one. A URL of the flow that said 410 Gone is tried again.
+        Messages over the rate go back to the timetable with a slot of their own and can be edited until then. Where
+        a rate is raised or removed, what waits for its slots gets others at once. A URL of the flow that said 410 Gone is tried again.
         """
         fault = flow_key_fault(key)
         if fault:

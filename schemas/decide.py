@@ -16,6 +16,7 @@ from schemas.decide_dead import decided_by_hand
 from schemas.decide_edit import edited, sent_now
 from schemas.decide_erase import erased
 from schemas.decide_look import looked
+from schemas.decide_released import released
 from schemas.decide_replay import repeated
 from schemas.decide_withheld import withheld
 from schemas.decisions import (
@@ -28,6 +29,7 @@ from schemas.decisions import (
     Given,
     Lapsed,
     Policy,
+    Released,
     Seen,
     Wait,
     Withheld,
@@ -57,6 +59,8 @@ def _decide(seen: Seen, given: Given, now_ms: int, policy: Policy) -> Decision |
             return acked(seen, ack, now_ms, policy)
         case Lapsed(_, target):
             return lapsed(seen, target, now_ms, policy)
+        case Released(_, target):
+            return released(seen, target, now_ms, policy)
         case Withheld(_, reason):
             return withheld(seen, reason, now_ms, policy)
         case Forgotten():

@@ -85,7 +85,14 @@ class Withheld(Struct, frozen=True):
     reason: str
 
 
-Given = Asked | Acked | Lapsed | Forgotten | Withheld
+class Released(Struct, frozen=True):
+    """The limits that gave a delivery its slot were raised or removed."""
+
+    id: str
+    target: int
+
+
+Given = Asked | Acked | Lapsed | Forgotten | Withheld | Released
 
 
 class Wait(Struct, frozen=True):

@@ -6,6 +6,7 @@
 import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -126,6 +127,18 @@ async def test_a_paused_flow_sends_nothing_and_can_be_edited_and_goes_on_at_its_
             "second", "second", "first",
         ]  # fmt: skip
         await until(lambda: _paused(system, "acme", 0), 15)
+
+
+async def test_a_rate_that_is_raised_holds_for_what_waits_already(make_system):
+    async with make_system() as system, flows(system) as put:
+        await put("acme", rate=1, per=timedelta(minutes=1))
+        due = now_ms() + 500
+        await schedule(system, (f"acme-{n}" for n in range(20)), due, account="acme")
+        await until(lambda: _waiting(system, "acme-9"), 10)
+        assert len(times(system, "acme-")) <= 1
+        await put("acme", rate=20)
+        await until(lambda: len(times(system, "acme-")) == 20, 10)
+        assert most_in(times(system, "acme-"), 1_000) <= 20
 
 
 async def _edited(system: System, message_id: str, due_ms: int) -> bool:

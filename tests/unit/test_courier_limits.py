@@ -239,3 +239,16 @@ async def test_a_message_without_limits_writes_nothing_more() -> None:
     record = memory.outcomes[key(due("free"))]
     assert isinstance(record, OutcomeRecord)
     assert (record.result, record.paced, memory.paces) == (Delivered(), (), {})
+
+
+async def test_a_higher_rate_gives_slots_anew_and_not_behind_those_that_are_given_up() -> None:
+    world = World()
+    world.set("acme", rate=1, per=at(60_000) - at(0))
+    courier = await world.recovered()
+    await world.give(courier, *posts(5))
+    world.set("acme", rate=10)
+    await world.give(courier, *posts(3, 50))
+    # one was sent: at the new rate at most 500 ms (in hand) and one interval are used
+    assert {id_: ms_of(d.until) - NOW_MS for id_, d in (await deferred(world)).items() if id_[1] == "5"} == {
+        "p50": 500 + INTERVAL, "p51": 500 + 2 * INTERVAL, "p52": 500 + 3 * INTERVAL,
+    }  # fmt: skip
