@@ -1,8 +1,8 @@
 """Many commands in one request: asked in portions, a bounded number at a time, and answered in lines as they come."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
 from typing import NamedTuple
 
 from starlette.requests import ClientDisconnect
@@ -61,7 +61,7 @@ class Answering:
         self._commander = commander
         self._room = Room()
 
-    async def run(self, portions: AsyncIterator[Portion], tell: Callable[[bytes], Awaitable[None]]) -> None:
+    async def run(self, portions: AsyncGenerator[Portion], tell: Callable[[bytes], Awaitable[None]]) -> None:
         """Asks portion after portion, many at a time, and tells the answers in their order. Raises the first error."""
         under_way: asyncio.Queue[asyncio.Task[bytes] | None] = asyncio.Queue(PORTIONS_HELD_MAX)
         try:
@@ -74,15 +74,16 @@ class Answering:
 
     async def _ask_all(
         self,
-        portions: AsyncIterator[Portion],
+        portions: AsyncGenerator[Portion],
         under_way: "asyncio.Queue[asyncio.Task[bytes] | None]",
         group: asyncio.TaskGroup,
     ) -> None:
-        async for portion in portions:
-            await self._room.take(count := len(portion.commands))
-            task = group.create_task(self._ask(portion))
-            task.add_done_callback(lambda _, count=count: self._room.give(count))  # type: ignore[misc]
-            await under_way.put(task)
+        async with aclosing(portions):
+            async for portion in portions:
+                await self._room.take(count := len(portion.commands))
+                task = group.create_task(self._ask(portion))
+                task.add_done_callback(lambda _, count=count: self._room.give(count))  # type: ignore[misc]
+                await under_way.put(task)
         await under_way.put(None)
 
     async def _ask(self, portion: Portion) -> bytes:
@@ -94,7 +95,7 @@ class LinesResponse(Response):
 
     media_type = NDJSON
 
-    def __init__(self, answering: Answering, portions: AsyncIterator[Portion]) -> None:
+    def __init__(self, answering: Answering, portions: AsyncGenerator[Portion]) -> None:
         super().__init__()
         del self.headers["content-length"]
         self._answering = answering

@@ -18,6 +18,7 @@ from gateway.parts import Parts
 from gateway.problems import ProblemError, add_problem_handlers
 from gateway.rates import Rates
 from gateway.schedules import schedules_router
+from gateway.sweep_routes import sweeps_router
 from gateway.version import version
 from gateway.windows import windows_router
 from topology.commander import Commander
@@ -39,6 +40,7 @@ def create_api(parts: Parts) -> FastAPI:
     add_problem_handlers(app)
     answering = Answering(commander)
     app.include_router(bulk_router(answering))  # before the ids: what these routes are called is no id
+    app.include_router(sweeps_router(commander, answering, parts.archive, parts.event_ends, settings.partitions))
     app.include_router(lists_router(parts.archive))
     app.include_router(messages_router(commander, clock))
     app.include_router(schedules_router(commander, settings.partitions, clock))

@@ -1,6 +1,6 @@
 """`POST /v1/messages/bulk`: one message per line in, one answer per line out; a bad line refuses itself only."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from datetime import datetime
 from hashlib import blake2b
 from uuid import uuid4
@@ -100,7 +100,7 @@ def portion(lines: Sequence[Line], naming: Naming) -> Portion:
     return Portion([one for one in read if not isinstance(one, ProblemDetails)], told)
 
 
-async def portions(lines: AsyncIterator[list[Line]], splitter: LineSplitter, naming: Naming) -> AsyncIterator[Portion]:
+async def portions(lines: AsyncIterator[list[Line]], splitter: LineSplitter, naming: Naming) -> AsyncGenerator[Portion]:
     """Of a whole body; where it breaks off, the last answer says so."""
     try:
         async for some in lines:

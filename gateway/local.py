@@ -16,11 +16,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from gateway.cli_topics import all_specs
 from gateway.errors import UserError
 from gateway.supervisor import ChildSpec, Supervisor, last_words
-from schemas.ids import routing_key
 from topology.clients import client_arguments
 from topology.embedded_kafka import EmbeddedKafka
 from topology.embedded_process import free_port, port_is_free
-from topology.partitions import partition_of
+from topology.partitions import one_in_each
 from topology.settings import Settings, load_settings
 from topology.topic_admin import create_topics
 
@@ -117,7 +116,7 @@ class LocalStack:
         headers = {"Authorization": f"Bearer {key.get_secret_value()}"}
         try:
             async with asyncio.timeout(READY_WITHIN_S), aiohttp.ClientSession(self.url, headers=headers) as session:
-                for probe in _probes(self.settings.partitions):
+                for probe in one_in_each(self.settings.partitions):
                     while not await _answers(session, probe):
                         self._check_children()
                         await asyncio.sleep(LOOK_AGAIN_S)
@@ -140,17 +139,6 @@ async def _answers(session: aiohttp.ClientSession, probe: str) -> bool:
             return response.status == 404
     except aiohttp.ClientError:
         return False
-
-
-def _probes(partitions: int) -> list[str]:
-    """One id in each partition."""
-    found: dict[int, str] = {}
-    number = 0
-    while len(found) < partitions:
-        probe = f"probe-{number}"
-        found.setdefault(partition_of(routing_key(probe), partitions), probe)
-        number += 1
-    return list(found.values())
 
 
 async def _make_topics(settings: Settings) -> None:

@@ -1,9 +1,9 @@
 """What the archive can be asked: pages of messages and of dead letters, ids for sweeps, how far it is."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Any, Literal, NamedTuple, Self
 
 from msgspec import Struct
 
@@ -37,6 +37,14 @@ class MessageKey(Struct, frozen=True):
     due_at: datetime
     id: str
     birth: int
+
+
+class Match(NamedTuple):
+    """A message that a sweep is about, as the archive knows it."""
+
+    id: str
+    revision: int
+    due_at: datetime
 
 
 class LetterKey(Struct, frozen=True):
@@ -103,23 +111,23 @@ class Archive:
             )
             return Page(rows=found, as_of=await self._as_of(db))
 
-    async def matching(self, wanted: Filter, *, page: int = SWEEP_PAGE) -> AsyncIterator[list[str]]:
-        """Ids for a sweep, page after page in order of due time; without `states` those that may still be changed.
+    async def matching(self, wanted: Filter, *, page: int = SWEEP_PAGE) -> AsyncGenerator[list[Match]]:
+        """What a sweep is about, page after page in order of due time; without `states` what may still be changed.
 
-        Each id once, unless its due time is moved forward meanwhile. What the archive has not taken in yet is not
-        found: see `caught_up`.
+        All from one snapshot, so each message once, whatever moves meanwhile. What the archive has not taken in yet is
+        not found: see `caught_up`. Close it when it is left early: it holds a connection.
         """
         given = _given(wanted)
         given["states"] = given["states"] or list(LIVE_STATES)
         after: MessageKey | None = None
-        while True:
-            async with connection(self._checked()) as db:
+        async with connection(self._checked()) as db, db.transaction(isolation="repeatable_read", readonly=True):
+            while True:
                 found = await all_of(queries.matching(db, **given, **_after(after), limit=page))
-            if found:
-                yield [row["id"] for row in found]
-            if len(found) < page:
-                return
-            after = MessageKey(found[-1]["due_at"], found[-1]["id"], found[-1]["birth"])
+                if found:
+                    yield [Match(row["id"], row["revision"], row["due_at"]) for row in found]
+                if len(found) < page:
+                    return
+                after = MessageKey(found[-1]["due_at"], found[-1]["id"], found[-1]["birth"])
 
     async def caught_up(self, ends: Mapping[int, int], timeout_s: float) -> bool:
         """Whether the archive has, in time, all of `events` below these offsets, by partition."""
@@ -178,4 +186,4 @@ def _after(key: MessageKey | None) -> dict[str, Any]:
     return {"after_due": key and key.due_at, "after_id": key and key.id, "after_birth": key and key.birth}
 
 
-__all__ = ["Archive", "ArchiveAwayError", "Filter", "LetterKey", "MessageKey", "Order", "Page"]
+__all__ = ["Archive", "ArchiveAwayError", "Filter", "LetterKey", "Match", "MessageKey", "Order", "Page"]

@@ -23,3 +23,14 @@ def murmur2(data: bytes) -> int:
 def partition_of(key: str, count: int) -> int:
     """The partition of a routing key or flow among `count`, as Java's DefaultPartitioner has it."""
     return (murmur2(key.encode()) & 0x7FFFFFFF) % count
+
+
+def one_in_each(count: int) -> list[str]:
+    """A routing key in each of so many partitions, in their order."""
+    found: dict[int, str] = {}
+    number = 0
+    while len(found) < count:
+        key = f"probe-{number}"
+        found.setdefault(partition_of(key, count), key)
+        number += 1
+    return [found[partition] for partition in range(count)]

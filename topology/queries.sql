@@ -137,8 +137,8 @@ ORDER BY due_at DESC, id DESC, birth DESC
 LIMIT :limit;
 
 -- name: matching(states, account, tag, channel, id_prefix, due_from, due_to, after_due, after_id, after_birth, limit)
--- A page of ids for a sweep, in the order of lists.
-SELECT id, birth, due_at FROM messages
+-- A page of what a sweep is about, in the order of lists.
+SELECT id, birth, revision, due_at FROM messages
 WHERE state = ANY(:states::text[])
   AND (:account::text IS NULL OR account = :account)
   AND (:tag::text IS NULL OR (tags @> ARRAY[:tag::text] AND tags <> '{}'))

@@ -173,7 +173,8 @@ async def test_pages_go_on_where_the_last_one_ended_whatever_is_inserted_meanwhi
 async def test_a_sweep_finds_each_message_that_may_still_be_changed_once(store, archive):
     events = [e for n in range(7) for e in life(f"m{n}", due=T0)] + life("gone", an_ack())
     await store.store(batch(events))
-    pages = [page async for page in archive.matching(Filter(due_to=T0 + timedelta(seconds=1)), page=3)]
+    found = archive.matching(Filter(due_to=T0 + timedelta(seconds=1)), page=3)
+    pages = [[match.id for match in page] async for page in found]
     assert pages == [["m0", "m1", "m2"], ["m3", "m4", "m5"], ["m6"]]
     assert [page async for page in archive.matching(Filter(account="nobody"))] == []
 

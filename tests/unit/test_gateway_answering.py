@@ -1,7 +1,7 @@
 """Many commands in one request: bounded under way, bounded in memory, told in order."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 import pytest
 
@@ -30,7 +30,7 @@ class Source:
     def __init__(self, count: int) -> None:
         self.count, self.taken = count, 0
 
-    async def portions(self) -> AsyncIterator[Portion]:
+    async def portions(self) -> AsyncGenerator[Portion]:
         for n in range(self.count):
             self.taken += 1
             commands = [Look(command_id=f"{n}.{k}", id=f"{n}") for k in range(SIZE)]
@@ -93,7 +93,7 @@ async def test_a_request_that_is_given_up_gives_its_room_back():
 
 
 async def test_the_first_error_ends_it_as_itself():
-    async def broken() -> AsyncIterator[Portion]:
+    async def broken() -> AsyncGenerator[Portion]:
         yield Portion((), lambda _: b"")
         raise ConnectionError("gone")
 
