@@ -9,7 +9,7 @@ COPY agents agents
 COPY topology topology
 COPY gateway gateway
 COPY clients/python/clepsydra_client clients/python/clepsydra_client
-RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check '.[dashboard]'
+RUN /venv/bin/pip install --no-cache-dir --disable-pip-version-check '.[apprise,dashboard,email]'
 
 FROM python:3.12-slim
 RUN groupadd --system --gid 10001 clepsydra \

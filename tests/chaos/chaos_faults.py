@@ -71,6 +71,16 @@ async def kill_gateway(world: World, rng: random.Random) -> None:
 
 
 @fault(excuses=False)
+async def kill_archivist(world: World, rng: random.Random) -> None:
+    world.kill(one(world, rng, "archivist"))
+
+
+@fault(excuses=False)
+async def freeze_archivist(world: World, rng: random.Random) -> None:
+    await frozen(one(world, rng, "archivist"), world.session_s + rng.uniform(1, 4))
+
+
+@fault(excuses=False)
 async def freeze_scheduler(world: World, rng: random.Random) -> None:
     """Past its session: edits and cancels are answered by its successor; then it wakes and believes that it still owns."""
     await frozen(one(world, rng, "scheduler"), world.session_s + rng.uniform(1, 4))

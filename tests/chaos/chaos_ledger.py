@@ -1,7 +1,7 @@
 """The ledger: everything asked, answered and received, and whether all of it can be true at once."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -140,6 +140,17 @@ class Ledger:
                 if asked.created == "accepted" and change.answer in ("not_found", "refused", "conflict")
             ]
         return found
+
+    def unarchived(self, archive: Mapping[str, str]) -> list[str]:
+        """Accepted messages of which the archive does not say how they ended."""
+        wrong = []
+        for asked in self.asked.values():
+            ended = {"cancelled"} if asked.accepted("cancel") else {"delivered"}
+            if asked.open("cancel") or asked.id in self.states:
+                ended = {"cancelled", "delivered", "unknown"}
+            if asked.created == "accepted" and archive.get(asked.id) not in ended:
+                wrong.append(f"{asked.id} is {archive.get(asked.id)} in the archive, not {' or '.join(sorted(ended))}")
+        return wrong
 
     def repeats(self) -> dict[str, list[Arrival]]:
         """Keys that were taken more than once: what a receiver that checks keys drops."""

@@ -4,7 +4,7 @@ from collections import Counter
 from statistics import median
 from typing import Self
 
-from chaos_ledger import Fault
+from chaos_ledger import Fault, Promise
 from chaos_world import World
 from msgspec import Struct
 from rich.console import Console
@@ -38,6 +38,7 @@ class Report(Struct):
     repeats_unexplained: int
     repeats_at_key_checking_receiver: int
     untrue: int
+    archive: int
     lateness_ms: dict[str, float]
     by_fault: dict[str, Kind]
     exits: dict[str, int]
@@ -45,9 +46,18 @@ class Report(Struct):
     broken: list[str]
 
     @classmethod
-    def of(cls, world: World, faults: list[Fault], skipped: Counter[str], *, seed: int, seconds: float) -> Self:
+    def of(
+        cls,
+        world: World,
+        faults: list[Fault],
+        skipped: Counter[str],
+        unarchived: list[str],
+        *,
+        seed: int,
+        seconds: float,
+    ) -> Self:
         ledger = world.ledger
-        broken = ledger.broken(faults)
+        broken = ledger.broken(faults) + [Promise("archive", said) for said in unarchived]
         count = Counter(promise.kind for promise in broken)
         answers = ledger.answers()
         first_ms = sorted(
@@ -72,6 +82,7 @@ class Report(Struct):
             repeats_unexplained=count["unexplained repeat"],
             repeats_at_key_checking_receiver=count["repeat at the key-checking receiver"],
             untrue=count["untrue"],
+            archive=count["archive"],
             lateness_ms={"p50": median(first_ms), "p99": first_ms[len(first_ms) * 99 // 100], "max": first_ms[-1]},
             by_fault=_by_fault(world, faults),
             exits=dict(world.exits),
@@ -111,7 +122,7 @@ def shown(report: Report, console: Console) -> None:
     figures = Table(show_header=False)
     for name in (
         "asked", "accepted", "received", "cancelled", "edited", "too_late", "unanswered", "lost", "early", "repeats_raw",
-        "repeats_unexplained", "repeats_at_key_checking_receiver", "untrue",
+        "repeats_unexplained", "repeats_at_key_checking_receiver", "untrue", "archive",
     ):  # fmt: skip
         figures.add_row(name.replace("_", " "), f"{getattr(report, name):,}")
     figures.add_row("late by p50 / p99 / max, ms", " / ".join(f"{value:.0f}" for value in report.lateness_ms.values()))

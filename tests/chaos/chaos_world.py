@@ -20,7 +20,9 @@ from system_process import Worker
 
 from topology.embedded_cluster import EmbeddedCluster
 from topology.embedded_kafka import EmbeddedKafka
+from topology.embedded_postgres import EmbeddedPostgres
 from topology.embedded_process import free_port
+from topology.postgres import make_pool, schema_of
 from topology.producer import Kafka
 
 API_KEY = "chaos-0123456789abcdef"
@@ -53,6 +55,7 @@ class World:
             "port": free_port(),
             "log_level": "warning",
         }
+        self.archive = EmbeddedPostgres(directory / "postgres", progress=print)
         self.away: set[str] = set()
         self.exits: Counter[str] = Counter()
         self.workers: dict[str, Worker] = {}
@@ -75,11 +78,13 @@ class World:
 
     async def _start(self) -> None:
         await self._stack.enter_async_context(self.cluster)
+        self._given["postgres"] = await self.archive.start()
+        self._stack.push_async_callback(self.archive.stop)
         self.system = System(self.cluster.bootstrap, self.directory, start=False, **self._given)
         self.system.receiver = NotingReceiver(self.ledger, self.seed, busy=0.01)  # type: ignore[assignment]
         await self._stack.enter_async_context(self.system)
         self._small_disk()
-        for role, number in (("scheduler", 1), ("scheduler", 2), ("courier", 1), ("courier", 2)):
+        for role, number in (("scheduler", 1), ("scheduler", 2), ("courier", 1), ("courier", 2), ("archivist", 1)):
             self.begin(self.worker(role, f"{role}-{number}"))
         self.begin(self.system.worker("gateway", "gateway", [sys.executable, "-m", "gateway.cli", "gateway"]))
         keeping = asyncio.create_task(self._keep_alive())
@@ -202,6 +207,12 @@ class World:
             await until(deleted, 30)
         finally:
             await kafka.stop()
+
+    async def archived(self) -> dict[str, str]:
+        """The state of each message as the archive has it."""
+        async with make_pool(self.system.settings) as pool:
+            rows = await pool.fetch(f"SELECT id, state FROM {schema_of(self.system.settings)}.messages")
+            return {row["id"]: row["state"] for row in rows}
 
     def mirrors(self, worker: Worker) -> Path:
         return self.data(worker.name) / "scheduler-0"

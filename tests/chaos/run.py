@@ -36,6 +36,7 @@ CALM_MS = 1_500
 RECOVER_WITHIN_S = 60
 BETWEEN_S = 1.0
 QUIET_WITHIN_S = 240
+ARCHIVE_LOOKS = 20
 console = Console(stderr=True)
 
 
@@ -101,7 +102,8 @@ async def _run(world: World, kinds: list[str], seed: int, minutes: float) -> Rep
         await world.traffic.stop()
         console.print("no more is asked; waiting until all is quiet ...")
         await _quiet(world)
-        return Report.of(world, faults, skipped, seed=seed, seconds=time.monotonic() - begun)
+        unarchived = await _unarchived(world)
+        return Report.of(world, faults, skipped, unarchived, seed=seed, seconds=time.monotonic() - begun)
 
 
 async def _round(world: World, kind: str, rng: random.Random, skipped: Counter[str]) -> Fault | None:
@@ -131,6 +133,15 @@ async def _quiet(world: World) -> None:
         console.print(f"[red]{len(missing)} are missing, among them {missing[:5]}[/]")
         world.ledger.states = await world.system.states(missing[:1_000])
     await asyncio.sleep(2)  # a repeat would come now
+
+
+async def _unarchived(world: World) -> list[str]:
+    """What the archive still has wrong when it has had time to catch up."""
+    for _ in range(ARCHIVE_LOOKS):
+        if not (found := world.ledger.unarchived(await world.archived())):
+            break
+        await asyncio.sleep(3)
+    return found
 
 
 if __name__ == "__main__":

@@ -80,3 +80,18 @@ def test_what_is_outstanding_is_what_is_missing():
     assert list(ledger.outstanding) == ["m"]
     ledger.took(took())
     assert (ledger.outstanding, ledger.missing()) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    ("ledger", "archive", "wrong"),
+    [
+        (world(took()), {"m": "delivered"}, 0),
+        (world(took()), {"m": "scheduled"}, 1),
+        (world(took()), {}, 1),
+        (world(changes=[cancel("cancelled")]), {"m": "cancelled"}, 0),
+        (world(changes=[cancel("cancelled")]), {"m": "delivered"}, 1),
+        (world(created=None), {}, 0),
+    ],
+)
+def test_the_archive_must_say_how_each_accepted_message_ended(ledger, archive, wrong):
+    assert len(ledger.unarchived(archive)) == wrong

@@ -58,7 +58,9 @@ def test_the_validator_refuses_what_is_misspelt():
 def test_the_compose_file_is_what_compose_takes():
     made = PyCompose.from_json(json.dumps(compose()))
     made.validate()
-    assert {"kafka-1", "kafka-2", "kafka-3", "topics", "scheduler", "courier", "gateway"} <= set(made.service_names())
+    assert {"kafka-1", "kafka-2", "kafka-3", "topics", "scheduler", "courier", "archivist", "gateway"} <= set(
+        made.service_names()
+    )
 
 
 def test_selectors_budgets_and_services_find_their_pods():
