@@ -345,7 +345,7 @@ class CourierPartition(CourierGuards):
         if not job.gates:
             return 0
         now_us = self.clock.now_ms() * 1_000
-        return -(-(self.gates.spaced_us(job, now_us) - now_us) // 1_000)
+        return -(-(self.gates.begin_us(job, now_us) - now_us) // 1_000)
 
     async def note(self, job: Job) -> bool:
         """Make durable that its send may begin; whether it still may."""

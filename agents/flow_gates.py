@@ -52,45 +52,51 @@ class FlowGates:
     def admit(self, job: Job, now: datetime, *, noted: bool) -> Outcome | Hold | None:
         """What stands against sending it now: nothing, a wait of moments, or `Deferred` until its slot or a pause's end.
 
-        `noted`: it is counted as begun by `spaced_us`, when its send is written down.
+        `noted`: it begins by `begin_us`, when its send is written down.
         """
         message, now_us = job.message, ms_of(now) * 1_000
         paused = self._flows.pause_of(message.flow, self._channel) if self._flows.paused else None
         if paused is not None:
             return Deferred(until=at(now_us // 1_000 + PAUSE_MS), reason=f"{paused} is paused")
-        if job.at_ms >= 0:
+        if job.at_ms < 0:
+            deferred = self._plan(job, now, now_us)
+            if deferred is not None:
+                return deferred
+        if noted:
             return None
-        found = self._of(message, now_us)
-        at_us = now_us
+        planned_us = job.at_ms * 1_000
+        begin_us = planned_us if planned_us > now_us else self.begin_us(job, now_us)
+        if begin_us > now_us:
+            job.at_ms = -(-begin_us // 1_000)
+            return Hold.EARLY
+        return None
+
+    def begin_us(self, job: Job, now_us: int) -> int:
+        """When its send may begin; if that is now, it has."""
+        at_us = max((gate.free_us(now_us) for gate in job.gates), default=now_us)
+        if at_us <= now_us:
+            for gate in job.gates:
+                gate.begin(now_us)
+        return at_us
+
+    def _plan(self, job: Job, now: datetime, now_us: int) -> Deferred | None:
+        """Its place among the sends that begin soon, or its slot later on."""
+        message, found, at_us = job.message, self._of(job.message, now_us), now_us
+        job.gates = tuple(gate for gate, _, _ in found)
         for gate, pace, of in found:
             slot_us = self._slot(gate, pace, message, of, now_us)
             if slot_us > now_us + HOLD_US:
-                job.gates = tuple(gate for gate, _, _ in found)
                 return _deferred(message, slot_us, of, gate.key, now)
             at_us = max(at_us, slot_us)
-        job.gates = tuple(gate for gate, _, _ in found)
         job.at_ms = -(-at_us // 1_000)
-        if noted:
-            return None
         for gate, pace, _ in found:
-            gate.begin(pace, at_us)
-        return Hold.EARLY if at_us > now_us else None
-
-    def spaced_us(self, job: Job, now_us: int) -> int:
-        """Count a noted send as begun; when it may begin."""
-        at_us = now_us
-        for gate in job.gates:
-            if gate.pace is not None:
-                at_us = max(at_us, gate.begin_at_us(gate.pace, now_us))
-        for gate in job.gates:
-            if gate.pace is not None:
-                gate.begin(gate.pace, at_us)
-        return at_us
+            gate.plan(pace, at_us)
+        return None
 
     def _slot(self, gate: Gate, pace: Pace, message: DueMessage, of: SlotOf, now_us: int) -> int:
         """Its slot: the one it came back for, if that can be kept; else the next one."""
         if message.slot in (of, "channel"):
-            at_us = gate.begin_at_us(pace, now_us)
+            at_us = gate.plan_us(pace, now_us)
             if at_us <= now_us + HOLD_US:
                 return at_us
         return gate.slot_us(pace, now_us)

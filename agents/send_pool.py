@@ -226,7 +226,7 @@ class SendPool:
         self._enter(job)
         try:
             if await job.hands.note(job):
-                if (wait_ms := job.hands.spaced_ms(job)) > 0:
+                while (wait_ms := job.hands.spaced_ms(job)) > 0:
                     await self.clock.sleep_ms(wait_ms)
                 begun = self.now()
                 outcome = await self._bounded(job, self.channel.send(job.message))

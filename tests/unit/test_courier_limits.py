@@ -95,6 +95,18 @@ async def test_a_slot_on_another_day_says_so() -> None:
     assert (await deferred(world))["p1"].reason == "waiting for its slot at 14:27:44.000 (2026-09-22 UTC, acme)"
 
 
+async def test_those_whose_time_came_while_the_loop_was_busy_do_not_go_out_at_once() -> None:
+    world = World()
+    world.set("acme", rate=10)
+    await world.give(await world.recovered(), *posts(5))
+    world.clock.ms += 350  # nobody is woken meanwhile; three are late then
+    begun = [0]
+    for ms in range(350, 900):
+        await world.clock.advance(1)
+        begun += [ms + 1] * (len(world.channel.sent) - len(begun))
+    assert begun == [0, 351, 451, 552, 653]  # woken at 350 ms, seen a ms later
+
+
 async def test_flows_and_messages_without_one_are_not_held_up_by_another() -> None:
     world = World()
     world.set("acme", rate=1)
