@@ -8,7 +8,7 @@ FAST := $(wildcard tests/unit tests/simulation clients/python/tests)
 SLOW := $(wildcard tests/contracts tests/channels tests/wiring tests/integration tests/acceptance tests/browser)
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo dev test check format bench chaos clean
+.PHONY: help install demo dev test check format race bench chaos clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ check: $(STAMP) ## Formatting, lint, types, layers, unit tests and the simulatio
 format: $(STAMP) ## Format the code and repair what ruff can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+race: $(STAMP) ## Edits and cancels around one due instant, 20 times in a row: every answer against what was received
+	CLEPSYDRA_RACE_RUNS=20 $(BIN)/pytest tests/acceptance/test_race.py -q -o log_cli=true --log-cli-level=INFO
 
 bench: $(STAMP) ## Measure: lateness, drain time, memory, recovery
 	$(BIN)/python -m benchmarks

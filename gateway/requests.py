@@ -1,18 +1,20 @@
 """What comes in over HTTP, as the schemas' own records: one definition for HTTP and Kafka."""
 
 import re
+from datetime import datetime
 from hashlib import blake2b
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID, uuid4, uuid5
 
 import msgspec
 from fastapi import Request
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from gateway.problems import ProblemError, invalid
 from schemas.commands import Which
 from schemas.ids import ANY_ID_MAX, ID_MAX, id_fault
-from schemas.message import Changes, Input, Message
+from schemas.local_due import DueFold, DueGap, due_instant
+from schemas.message import Changes, Input, Message, check
 from schemas.wire import NOT_READ, Fault, explain
 
 REQUEST_BYTES_MAX = 1024 * 1024
@@ -21,11 +23,26 @@ NAMESPACE = UUID("6c1b52a2-0f6d-5f5c-9a35-6f2f6a0c8d11")
 """Of the ids made from an Idempotency-Key (RFC 9562, UUIDv5). It must never change."""
 
 
+LocalOrInstant = Annotated[
+    datetime, Meta(description="RFC 3339 with an offset; or a local time without one, and `timezone` beside it")
+]
+Zone = Annotated[str, Meta(max_length=100, description="an IANA zone, as Europe/Rome")]
+
+
 class NewMessage(Message, frozen=True, kw_only=True):
     """A message to schedule. Without `id` it gets one: of the Idempotency-Key, else a random one."""
 
-    id: str | UnsetType = UNSET  # type: ignore[assignment]  # the one difference from what goes into Kafka
+    id: str | UnsetType = UNSET  # type: ignore[assignment]  # with the zone, the one difference from what goes into Kafka
     allow_past: bool = False
+    due_at: LocalOrInstant
+    timezone: Zone | None = None
+    gap: DueGap | None = None
+    fold: DueFold | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, naming the field, for what types cannot say."""
+        place_in_time(self)
+        check(self)
 
     def named(self, message_id: str) -> Message:
         """The message with its id."""
@@ -38,10 +55,31 @@ class NewContent(Changes, frozen=True, kw_only=True):
     """What to change."""
 
     allow_past: bool = False
+    due_at: LocalOrInstant | UnsetType = UNSET
+    timezone: Zone | None = None
+    gap: DueGap | None = None
+    fold: DueFold | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, naming the field, for what types cannot say."""
+        if self.due_at is not UNSET:
+            place_in_time(self)
+        elif self.timezone or self.gap or self.fold:
+            raise ValueError("`timezone` has no `due_at` beside it: give both")
 
     def changes(self) -> Changes:
         """The changes alone."""
         return Changes(**{name: getattr(self, name) for name in Changes.__struct_fields__})
+
+
+def place_in_time(given: NewMessage | NewContent) -> None:
+    """A local time becomes its instant, and its zone has done its part. Raises ValueError."""
+    assert given.due_at is not UNSET
+    if given.due_at.tzinfo is not None and not (given.timezone or given.gap or given.fold):
+        return
+    instant = due_instant(given.due_at, given.timezone, given.gap, given.fold)
+    for name, value in (("due_at", instant), ("timezone", None), ("gap", None), ("fold", None)):
+        msgspec.structs.force_setattr(given, name, value)
 
 
 class WhichTarget(Input, frozen=True, kw_only=True):

@@ -1,14 +1,12 @@
 """What becomes of a courier's answer: pure, called by decide alone."""
 
-from datetime import datetime
 from typing import assert_never
 
 from msgspec.structs import replace
 
 from schemas.decide_end import finished
-from schemas.decide_events import delivery_event, final_event
+from schemas.decide_events import dead_letter, delivery_event, final_event
 from schemas.decisions import NOTHING, Decision, Policy, Seen
-from schemas.events import DeadLetter
 from schemas.ids import delivery_key
 from schemas.lifecycle import (
     LIVE,
@@ -94,7 +92,7 @@ def settled(seen: Seen, row: Row, d: Delivery, turn: int, now_ms: int, policy: P
     )
     new = finished(whole, now_ms, policy)
     events = (delivery_event(new, d, turn), *final_event(new))
-    dead = (_letter(whole, d, at(now_ms)),) if d.held else ()
+    dead = (dead_letter(whole, d, at(now_ms)),) if d.held else ()
     return Decision(writes=True, row=new, events=events, dead=dead)
 
 
@@ -102,13 +100,9 @@ def _again(row: Row, d: Delivery, ack: Ack) -> Decision:
     by_hand = d.by_hand is not None and d.by_hand.turn == d.turn
     moved_on = d.turn == ack.turn + 1 and d.state in (DeliveryState.RETRYING, DeliveryState.SCHEDULED) and not by_hand
     if moved_on or (d.turn == ack.turn and d.state not in LIVE):
-        letters = (_letter(row, d, row.updated_at),) if d.held and not row.stub else ()
+        letters = (dead_letter(row, d, row.updated_at),) if d.held and not row.stub else ()
         return Decision(events=(delivery_event(row, d, ack.turn), *final_event(row)), dead=letters)
     return NOTHING
-
-
-def _letter(row: Row, d: Delivery, when: datetime) -> DeadLetter:
-    return DeadLetter(id=row.id, at=when, target=d.target, state=d.state, reason=d.reason, row=row)
 
 
 def _attempted(d: Delivery, ack: Ack) -> Delivery:

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from schemas.commands import Cancel
 from schemas.decide_answers import answer_to, kept_only, not_found, noted, plain_answer, refused, remembered, shown
 from schemas.decide_end import finished
-from schemas.decide_events import BY_SENDER, delivery_event, final_event
+from schemas.decide_events import BY_SENDER, dead_letter, delivery_event, final_event
 from schemas.decisions import Asked, Decision, Mark, Policy, Seen
 from schemas.lifecycle import LIVE, DeliveryState, Stop, transition
 from schemas.rows import Delivery, Moment, Result
@@ -32,7 +32,12 @@ def cancelled(seen: Seen, asked: Asked, command: Cancel, now_ms: int, policy: Po
     new = finished(noted(new, seen, note, now_ms, Moment(at=at(now_ms), what="cancelled")), now_ms, policy)
     events = tuple(delivery_event(new, d) for d in new.deliveries if d.target in stopped)
     return Decision(
-        writes=True, row=new, events=events + final_event(new), answer=answer_to(command, note), remember=note
+        writes=True,
+        row=new,
+        events=events + final_event(new),
+        dead=tuple(dead_letter(new, d, at(now_ms)) for d in new.deliveries if d.target in stopped and d.held),
+        answer=answer_to(command, note),
+        remember=note,
     )
 
 

@@ -1,6 +1,8 @@
 """The events that decisions tell: derived from the row, so that a replay tells the same (rule 1)."""
 
-from schemas.events import Event, EventKind
+from datetime import datetime
+
+from schemas.events import DeadLetter, Event, EventKind
 from schemas.lifecycle import DeliveryState
 from schemas.rows import Delivery, Remembered, Row
 
@@ -80,6 +82,11 @@ def delivery_event(row: Row, d: Delivery, turn: int | None = None, kind: EventKi
         reason=d.reason,
         response=d.last_response,
     )
+
+
+def dead_letter(row: Row, d: Delivery, when: datetime) -> DeadLetter:
+    """A copy of what waits for a person, while the row is whole."""
+    return DeadLetter(id=row.id, at=when, target=d.target, state=d.state, reason=d.reason, row=row)
 
 
 def final_event(row: Row) -> tuple[Event, ...]:

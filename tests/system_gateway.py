@@ -16,12 +16,18 @@ KEY = "a-key-of-the-tests-000"
 
 async def start_gateway(system: System) -> dict[str, str]:
     """Its CLEPSYDRA_URL and CLEPSYDRA_API_KEY, once it is ready; it ends with the system."""
+    _, reached = await kept_gateway(system)
+    return reached
+
+
+async def kept_gateway(system: System) -> tuple[Worker, dict[str, str]]:
+    """The process itself too, for tests that freeze it."""
     process, port = _gateway(system, "gateway")
     system.keep(process)
     url = f"http://127.0.0.1:{port}"
     async with httpx.AsyncClient(base_url=url) as http:
         await _ready(process, http)
-    return {"CLEPSYDRA_URL": url, "CLEPSYDRA_API_KEY": KEY}
+    return process, {"CLEPSYDRA_URL": url, "CLEPSYDRA_API_KEY": KEY}
 
 
 class Gateway(NamedTuple):

@@ -264,6 +264,7 @@ def test_a_cancel_of_what_was_perhaps_sent_stops_the_retries_and_ends_unknown():
     found = decided(seen(row), asked(a_cancel()))
     assert (said(found), states(found.row)) == (("too_late", MessageState.UNKNOWN), [S.UNKNOWN])
     assert kinds(found) == ["unknown", "finished"]
+    assert [(letter.state, letter.row.stub) for letter in found.dead] == [(S.UNKNOWN, False)]
     assert (found.row.stub, found.row.forget_at) == (False, at(NOW + POLICY.held_whole_ms))
 
 
