@@ -14,7 +14,8 @@ from clepsydra_client.exchange import Call, Retries
 from clepsydra_client.flows import Flows
 from clepsydra_client.given import Moment
 from clepsydra_client.messages import Messages
-from clepsydra_client.records import Partition, Window
+from clepsydra_client.records import Channel, Partition, Window
+from clepsydra_client.schedules import Schedules
 from clepsydra_client.version import __version__
 from clepsydra_client.writing import encoded, query
 
@@ -29,12 +30,14 @@ class Api(Group[M]):
     messages: Messages[M]
     dead_letters: DeadLetters[M]
     flows: Flows[M]
+    schedules: Schedules[M]
 
     def __init__(self, carrier: Carrier) -> None:
         super().__init__(carrier)
         self.messages = Messages(carrier)
         self.dead_letters = DeadLetters(carrier)
         self.flows = Flows(carrier)
+        self.schedules = Schedules(carrier)
 
     @endpoint
     def windows(self, since: Moment | None = None, until: Moment | None = None) -> Call[tuple[Window, ...]]:
@@ -50,6 +53,11 @@ class Api(Group[M]):
     def partitions(self) -> Call[tuple[Partition, ...]]:
         """Who owns each partition, and what waits there."""
         return Call(method="GET", path="/v1/partitions", read=read_all("partitions", Partition))
+
+    @endpoint
+    def channels(self) -> Call[tuple[Channel, ...]]:
+        """The ways to send, and what is missing for those that cannot be used."""
+        return Call(method="GET", path="/v1/channels", read=read_all("channels", Channel))
 
     @endpoint
     def read(self, path: str, params: Mapping[str, Any] | None = None) -> Call[bytes]:

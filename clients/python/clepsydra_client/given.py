@@ -93,13 +93,14 @@ class Which(TypedDict, total=False):
 
 
 class Filter(TypedDict, total=False):
-    """Which messages to cancel or move."""
+    """Which messages to cancel or move: those not finished, of which all that is given holds. `all`: without a filter."""
 
     account: str
     tag: str
     channel: str
     due_from: Moment
     due_to: Moment
+    all: bool
 
 
 class WhichLetters(TypedDict, total=False):
@@ -122,3 +123,60 @@ class Limits(TypedDict, total=False):
     honours_key: bool | None
     timeout: Length | None
     webhook_secrets: Sequence[str]
+
+
+class Cron(TypedDict):
+    """As in `{"cron": "0 2 * * *"}`."""
+
+    cron: str
+
+
+class Rule(TypedDict, total=False):
+    """RFC 5545, as in `{"rrule": "FREQ=DAILY", "dtstart": "2027-01-01T09:00:00"}`; local times."""
+
+    rrule: Required[str]
+    dtstart: Required[str]
+    rdates: Sequence[str]
+    exdates: Sequence[str]
+
+
+class Every(TypedDict, total=False):
+    """At even intervals, as in `{"every": "PT15M"}`."""
+
+    every: Required[Length]
+    anchor: Moment
+
+
+Recurrence = Cron | Rule | Every
+Gap = Literal["skip", "shift_forward", "shift_back"]
+Fold = Literal["first", "second", "both"]
+
+
+class Template(Body, total=False):
+    """What is sent each time; so long after its due time, `expires_after`, not any more."""
+
+    expires_after: Length
+
+
+class Definition(TypedDict, total=False):
+    """A schedule."""
+
+    recurrence: Recurrence
+    timezone: str
+    gap: Gap
+    fold: Fold
+    message: Template
+    missed: Literal["skip", "latest", "all"]
+    catch_up: Length
+    overlap: Literal["allow", "skip"]
+    jitter: Length
+    start: Moment | None
+    end: Moment | None
+    count: int | None
+    note: str | None
+
+
+class NewSchedule(Definition, total=False):
+    """A schedule to make. Without `id` it gets one, of its Idempotency-Key."""
+
+    id: str

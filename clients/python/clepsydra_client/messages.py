@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
-from datetime import timedelta
+from dataclasses import replace
 from typing import Any, Literal, Unpack, overload
 from urllib.parse import quote
 
@@ -22,9 +22,9 @@ from clepsydra_client.endpoints import (
     read_one,
     streaming,
 )
-from clepsydra_client.errors import ApiError, problem_error
+from clepsydra_client.errors import problem_error
 from clepsydra_client.exchange import Call
-from clepsydra_client.given import Changes, Filter, Moment, NewMessage, Which
+from clepsydra_client.given import Changes, Filter, Length, Moment, NewMessage, Which
 from clepsydra_client.reading import read
 from clepsydra_client.records import Accepted, Cancelled, Line, Message, Result
 from clepsydra_client.writing import encoded, message_json, query
@@ -148,7 +148,7 @@ class Messages(Group[M]):
     def cancel_all(
         self, *, dry_run: bool = False, idempotency_key: str | None = None, **which: Unpack[Filter]
     ) -> Lines[Result]:
-        """Cancel all messages of a kind: an exact result for each. `dry_run`: only those that there are."""
+        """Cancel all that a filter finds: an exact result for each, as they come. `dry_run`: what would be done."""
         return _by_filter("cancel", which, {"dry_run": dry_run or None}, idempotency_key)
 
     @streaming
@@ -156,13 +156,14 @@ class Messages(Group[M]):
         self,
         *,
         due_at: Moment | None = None,
-        shift: timedelta | str | None = None,
+        by: Length | None = None,
+        allow_past: bool = False,
         dry_run: bool = False,
         idempotency_key: str | None = None,
         **which: Unpack[Filter],
     ) -> Lines[Result]:
-        """Move all messages of a kind to one time, or each by a length of time: an exact result for each."""
-        given = {"due_at": due_at, "shift": shift, "dry_run": dry_run or None}
+        """Move all that a filter finds to `due_at`, or each `by` a length of time: an exact result for each."""
+        given = {"due_at": due_at, "by": by, "allow_past": allow_past or None, "dry_run": dry_run or None}
         return _by_filter("reschedule", which, given, idempotency_key)
 
 
@@ -185,6 +186,6 @@ def _by_filter(act: str, which: Mapping[str, Any], more: Mapping[str, Any], key:
 
 def _result(line: bytes) -> Result:
     given = json.loads(line)
-    problem = given.pop("error", None)
-    error: ApiError | None = None if problem is None else problem_error(problem.get("status", 422), problem)
-    return Result(id=given.pop("id"), state=given.pop("state", None), error=error, more=given)
+    problem = given.pop("problem", None)
+    error = None if problem is None else problem_error(given["status"], problem)
+    return replace(read(Result, {"id": None, **given}), error=error)

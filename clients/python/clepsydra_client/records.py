@@ -110,12 +110,20 @@ class Line:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What became of one message of many that were asked for by filter; `more`: whatever else was said."""
+    """What became of one message that a filter found; `error` where it was refused.
 
-    id: str
+    `result`: cancelled, partly_cancelled, accepted, would_cancel, would_reschedule, or the name of the problem.
+    Without an id it is the last one, and tells why there are no more.
+    """
+
+    id: str | None
+    status: int
+    result: str
     state: str | None = None
+    due_at: datetime | None = None
+    revision: int | None = None
+    results: Mapping[str, str] = field(default_factory=dict)
     error: ApiError | None = None
-    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,3 +200,83 @@ class Partition:
     waiting: Mapping[str, int] = field(default_factory=dict)
     paused: Mapping[str, int] = field(default_factory=dict)
     commands: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleChange:
+    """A schedule as it now stands; `runs`: how many a backfill has made."""
+
+    id: str
+    state: str
+    revision: int
+    next_due_at: datetime | None = None
+    runs: int | None = None
+    repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upcoming:
+    """A run to come; `made`: its message is there already, under its id."""
+
+    id: str
+    nominal: datetime
+    due_at: datetime
+    made: bool = False
+    exception: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """What happened to a run, or to `times` in a row, the last at `until`."""
+
+    nominal: datetime
+    state: str
+    at: datetime
+    due_at: datetime | None = None
+    reason: str = ""
+    manual: bool = False
+    times: int = 1
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schedule:
+    """All that is known of a schedule; in a list without definition, exceptions and history."""
+
+    id: str
+    state: str
+    revision: int
+    recurrence: Mapping[str, Any]
+    timezone: str
+    note: str = ""
+    paused: Mapping[str, Any] | None = None
+    through: datetime | None = None
+    next_due_at: datetime | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+    definition: Mapping[str, Any] | None = None
+    exceptions: Mapping[str, Any] = field(default_factory=dict)
+    upcoming: tuple[Upcoming, ...] = ()
+    history: tuple[Past, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """UTC instants; the zone's own clocks beside them. `ends`: there are no more."""
+
+    occurrences: tuple[datetime, ...]
+    local: tuple[datetime, ...]
+    ends: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """A way to send. `missing`: what to do before it can be used."""
+
+    name: str
+    usable: bool
+    missing: str = ""
+    honours_key: bool | None = None
+    timeout: str | None = None
+    concurrency: int | None = None
+    retry_delays: tuple[str, ...] = ()

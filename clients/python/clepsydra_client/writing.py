@@ -20,7 +20,8 @@ def plain(value: Any) -> Any:
                 raise ValueError(f"{value} has no offset: give a datetime with a tzinfo, as in datetime.now(UTC)")
             return value.isoformat()
         case timedelta():
-            return f"PT{value.total_seconds():f}".rstrip("0").rstrip(".") + "S"
+            seconds = f"{abs(value).total_seconds():f}".rstrip("0").rstrip(".")
+            return f"{'-' if value < timedelta(0) else ''}PT{seconds}S"
         case _:
             raise TypeError(f"{type(value).__name__} is no JSON: give text, numbers, lists, dicts, datetimes")
 

@@ -16,7 +16,9 @@ from clepsydra_client import (
     Refused,
     Result,
     Retries,
+    TooLate,
     Unauthorized,
+    Unavailable,
     Unreachable,
     Unreadable,
 )
@@ -231,21 +233,92 @@ def test_windows_and_partitions_are_read():
 
 
 RESULTS = (
-    b'{"id":"a","state":"cancelled"}\n{"id":"b","error":{"type":"urn:clepsydra:problem:too_late","state":"emitted"}}\n'
+    b'{"id":"a","status":200,"result":"cancelled","state":"cancelled","results":{"0":"cancelled"}}\n'
+    b'{"id":"b","status":409,"result":"too_late","problem":{"type":"urn:clepsydra:problem:too_late","state":"emitted"}}\n'
+    b'{"status":503,"result":"archive_unavailable","problem":{"type":"urn:clepsydra:problem:archive_unavailable"}}\n'
 )
 
 
 def test_a_cancel_by_filter_gives_a_result_for_each():
     gateway = Gateway(httpx.Response(200, content=RESULTS))
-    first, second = gateway.client().messages.cancel_all(account="acme", dry_run=True)
-    assert first == Result(id="a", state="cancelled")
-    assert (second.id, second.error.state) == ("b", "emitted")
+    first, second, last = gateway.client().messages.cancel_all(account="acme", dry_run=True)
+    assert first == Result(id="a", status=200, result="cancelled", state="cancelled", results={"0": "cancelled"})
+    assert (second.id, type(second.error), second.error.state) == ("b", TooLate, "emitted")
+    assert (last.id, type(last.error)) == (None, Unavailable)
     assert json_of(gateway.requests[0]) == {"account": "acme", "dry_run": True}
+
+
+def test_a_move_by_filter_says_to_when_or_by_how_much():
+    gateway = Gateway(httpx.Response(200, content=b""))
+    assert list(gateway.client().messages.reschedule_all(tag="a", by=timedelta(minutes=-30))) == []
+    assert list(gateway.client().messages.reschedule_all(all=True, due_at=DUE, allow_past=True)) == []
+    assert [(r.url.path, json_of(r)) for r in gateway.requests] == [
+        ("/v1/messages/reschedule", {"tag": "a", "by": "-PT1800S"}),
+        ("/v1/messages/reschedule", {"all": True, "due_at": DUE.isoformat(), "allow_past": True}),
+    ]
+
+
+CHANGED = {"id": "s", "state": "active", "revision": 1, "next_due_at": ACCEPTED["due_at"]}
+
+
+def test_schedules_are_made_changed_and_run():
+    gateway = Gateway(
+        httpx.Response(201, json=CHANGED),
+        httpx.Response(201, json={"id": "s", "occurrence": "s@now!manual"}),
+        httpx.Response(200, json=CHANGED | {"runs": 3}),
+    )
+    schedules = gateway.client().schedules
+    made = schedules.create(id="s", recurrence={"every": timedelta(hours=1)}, message={"channel": "log", "body": b"x"})
+    assert (made.next_due_at, made.repeated) == (DUE, False)
+    assert schedules.trigger("s") == "s@now!manual"
+    assert schedules.backfill("s", DUE, "2027-01-05T00:00:00Z").runs == 3
+    schedules.edit("s", if_match=1, note=None)
+    schedules.pause("s", note="full")
+    schedules.resume("s")
+    schedules.remove("s")
+    assert [(r.method, r.url.path, r.content) for r in gateway.requests] == [
+        (
+            "POST",
+            "/v1/schedules",
+            b'{"id":"s","recurrence":{"every":"PT3600S"},"message":{"channel":"log","body_base64":"eA=="}}',
+        ),
+        ("POST", "/v1/schedules/s/trigger", b""),
+        ("POST", "/v1/schedules/s/backfill", b'{"from":"2027-01-04T08:00:00+00:00","to":"2027-01-05T00:00:00Z"}'),
+        ("PATCH", "/v1/schedules/s", b'{"note":null}'),
+        ("POST", "/v1/schedules/s/pause", b'{"note":"full"}'),
+        ("POST", "/v1/schedules/s/resume", b""),
+        ("DELETE", "/v1/schedules/s", b""),
+    ]
+    assert gateway.requests[3].headers["if-match"] == '"1"'
+
+
+SCHEDULE = CHANGED | {
+    "recurrence": {"cron": "0 2 * * *"}, "timezone": "UTC", "through": ACCEPTED["due_at"],
+    "upcoming": [{"id": "s@x", "nominal": ACCEPTED["due_at"], "due_at": ACCEPTED["due_at"], "made": True}],
+    "history": [{"nominal": ACCEPTED["due_at"], "state": "missed", "at": ACCEPTED["due_at"], "reason": "no scheduler"}],
+}  # fmt: skip
+
+
+def test_schedules_are_read_listed_and_previewed():
+    previewed = {"occurrences": [ACCEPTED["due_at"]], "local": ["2027-01-04T09:00:00+01:00"], "ends": True}
+    gateway = Gateway(
+        httpx.Response(200, json=SCHEDULE), httpx.Response(200, json={"schedules": [SCHEDULE]}),
+        httpx.Response(200, json=previewed),
+    )  # fmt: skip
+    schedules = gateway.client().schedules
+    found = schedules.get("s")
+    assert (found.upcoming[0].nominal, found.history[0].state) == (DUE, "missed")
+    assert [each.id for each in schedules.list()] == ["s"]
+    shown = schedules.preview({"cron": "0 9 * * *"}, timezone="Europe/Rome", since=DUE, count=1)
+    assert (shown.occurrences, shown.local, shown.ends) == ((DUE,), (DUE,), True)
+    assert json_of(gateway.requests[2]) == {
+        "recurrence": {"cron": "0 9 * * *"}, "timezone": "Europe/Rome", "from": DUE.isoformat(), "count": 1
+    }  # fmt: skip
 
 
 class Broken(httpx.SyncByteStream, httpx.AsyncByteStream):
     def __iter__(self):
-        yield b'{"id":"a","state":"cancelled"}\n'
+        yield RESULTS.splitlines(keepends=True)[0]
         raise httpx.ReadError("gone")
 
     async def __aiter__(self):
@@ -328,7 +401,7 @@ async def test_the_awaited_client_does_the_same():
     async with Gateway(paged).async_client() as client:
         assert [message.id async for message in client.messages.list()] == ["m0", "m1", "m2"]
     async with Gateway(httpx.Response(200, content=RESULTS)).async_client() as client:
-        assert [result.id async for result in client.messages.cancel_all()] == ["a", "b"]
+        assert [result.id async for result in client.messages.cancel_all()] == ["a", "b", None]
     async with Gateway(problem(404, "not_found")).async_client() as client:
         with pytest.raises(NotFound):
             await client.messages.get("m")
