@@ -137,6 +137,32 @@ async def test_windows_count_what_is_due(client: AsyncClient):
     assert sum(window.pending for window in windows) >= 3
 
 
+async def test_a_schedule_is_made_previewed_run_and_removed(client: AsyncClient, shared: System):
+    id_ = new_id("nightly")
+    made = await client.schedules.create(
+        id=id_, recurrence={"cron": "0 2 * * *"}, timezone="Europe/Rome", message={"channel": "log", "body": {"a": 1}}
+    )
+    assert (made.state, made.revision, made.repeated) == ("active", 1, False)
+    seen = await client.schedules.get(id_)
+    assert seen.upcoming[0].due_at == made.next_due_at
+    shown = await client.schedules.preview({"cron": "0 2 * * *"}, timezone="Europe/Rome", count=2)
+    assert shown.occurrences[0] == made.next_due_at
+    run = await client.schedules.trigger(id_)
+    await shared.all_in("delivered", [run])
+    assert (await client.schedules.edit(id_, if_match=1, note="why")).revision == 2
+    assert (await client.schedules.pause(id_, note="full")).state == "paused"
+    assert id_ in [each.id async for each in client.schedules.list(limit=2)]
+    assert (await client.schedules.resume(id_)).state == "active"
+    await client.schedules.remove(id_)
+    assert (await client.schedules.get(id_)).state == "removed"
+
+
+async def test_channels_are_told(client: AsyncClient):
+    found = {channel.name: channel for channel in await client.channels()}
+    assert found["webhook"].usable
+    assert found["webhook"].retry_delays
+
+
 @pytest.mark.parametrize("block", re.findall(r"^```python\n(.*?)^```", README, re.MULTILINE | re.DOTALL))
 async def test_the_examples_of_its_readme_run(shared: System, address, block: str):
     code = block.replace('Client("http://127.0.0.1:8080", key="...")', "Client()").replace(
