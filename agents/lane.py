@@ -6,6 +6,8 @@ from typing import Generic, TypeVar
 J = TypeVar("J")
 WAIT_MS_MAX = 5_000
 """Who would wait longer for the sends before it goes back to the timetable meanwhile, where it can be edited."""
+SLOW_MS = 1_000
+"""An endpoint whose sends take so long is slow by itself, not because this process is busy."""
 WEIGHT = 0.2
 """Of the last send in the mean duration."""
 FLOW = "\0"
@@ -52,8 +54,13 @@ class Lane(Generic[J]):
         return max(self.mean_ms, now_ms - oldest) / self.limit
 
     def surplus(self, now_ms: int) -> list[tuple[J, int]]:
-        """Takes out those that would wait too long, each with the time when it is likely to find a place."""
+        """Takes out those that would wait too long, each with the time when it is likely to find a place.
+
+        A herd at an endpoint that answers is not sent back: it would come again, and cost the busy process twice.
+        """
         each = self.each_ms(now_ms)
+        if each * self.limit < SLOW_MS and not self.key.startswith(FLOW):
+            return []
         keep = len(self.parked) if not each else max(1, int(WAIT_MS_MAX / each))
         over = [self.parked.pop() for _ in range(len(self.parked) - keep)]
         found: list[tuple[J, int]] = []

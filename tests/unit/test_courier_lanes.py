@@ -1,10 +1,11 @@
 """Dead and slow endpoints, and flows with a parallelism: they hold up themselves only."""
 
+import pytest
 from courier_world import World, due
 from fakes import NOW_MS, settle
 from msgspec.structs import replace
 
-from agents.lane import Lane
+from agents.lane import FLOW, Lane
 from schemas.breaker import FAILURES
 from schemas.outcomes import Deferred, Delivered, RetryLater
 from schemas.times import at, ms_of
@@ -131,13 +132,22 @@ async def test_what_would_wait_too_long_for_a_hanging_endpoint_goes_back_to_the_
 
 
 def test_a_lane_estimates_by_what_has_taken_long_so_far() -> None:
-    lane: Lane[str] = Lane("place", 2)
+    lane: Lane[str] = Lane("place", 10)
     lane.enter("a", 1_000)
-    assert lane.each_ms(1_400) == 200  # one has been under way for 400 ms, two at once
-    lane.leave("a", 1_400)
-    assert lane.each_ms(2_000) == 200  # as the last one did
+    assert lane.each_ms(3_000) == 200  # one has been under way for 2 s, ten at once
+    lane.leave("a", 3_000)
+    assert lane.each_ms(9_000) == 200  # as the last one did
     lane.parked.extend("bcdefghij")
-    assert lane.surplus(2_000) == []  # nine at 200 ms are 1.8 s
+    assert lane.surplus(9_000) == []  # nine at 200 ms are 1.8 s
     lane.parked.extend(str(n) for n in range(30))
     # 5 s are 25; 14 come again from 5.2 s on
-    assert [until for _, until in lane.surplus(2_000)] == [7_200 + 200 * n for n in range(14)]
+    assert [until for _, until in lane.surplus(9_000)] == [14_200 + 200 * n for n in range(14)]
+
+
+@pytest.mark.parametrize(("key", "back"), [("place", 0), (FLOW + "acme", 90)])
+def test_a_herd_at_an_endpoint_that_answers_is_not_sent_back_but_a_flow_that_is_narrow_is(key: str, back: int) -> None:
+    lane: Lane[str] = Lane(key, 1)
+    lane.enter("a", 1_000)
+    lane.leave("a", 1_500)  # half a second for each: ten in 5 s
+    lane.parked.extend(str(n) for n in range(100))
+    assert len(lane.surplus(2_000)) == back
