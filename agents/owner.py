@@ -24,7 +24,7 @@ from agents.window_teller import WindowTeller, Working
 from schemas.commands import Answer
 from schemas.decide import decide
 from schemas.decide_schedule import AskedSchedule, Tend
-from schemas.decisions import Acked, Asked, Forgotten, Given, Lapsed, Policy, Seen, Wait, Withheld
+from schemas.decisions import Acked, Asked, Forgotten, Given, Lapsed, Policy, Released, Seen, Wait, Withheld
 from schemas.events import Unreadable
 from schemas.ids import routing_key
 from schemas.rows import Remembered
@@ -181,7 +181,7 @@ class PartitionOwner:
     def _gives_way(self, armed: Armed, now: int) -> str:
         return "" if self.keeper is None else self.keeper.gives_way(armed, now)
 
-    def _lapsed(self, lapsed: Lapsed | Withheld) -> None:
+    def _lapsed(self, lapsed: Lapsed | Withheld | Released) -> None:
         self.inbox.put(Item(lapsed.id, lapsed))
         self.bell.set()
 

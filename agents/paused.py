@@ -21,7 +21,7 @@ class Paused:
         self.counts: Counter[str] = Counter()
         """How many are held, by the key that is paused."""
         self.resumed: deque[Held] = deque()
-        """To be armed again."""
+        """To be released."""
         self._held: dict[Held, str] = {}
         self._expiring: list[tuple[int, str, int]] = []
 
@@ -44,7 +44,7 @@ class Paused:
             self._drop((row.id, d.target))
 
     def changed(self, key: str) -> bool:
-        """A flow was set or removed; whether anything is to be armed again."""
+        """A flow was set or removed; whether anything is to be released."""
         if not self.counts[key] or key in self.flows.paused:
             return False
         back = [held for held, by in self._held.items() if by == key]

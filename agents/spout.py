@@ -11,7 +11,7 @@ from agents.flows import Flows
 from agents.near_windows import Armed, NearWindows, ReadyQueue, due_body, prefixed
 from agents.paused import Paused
 from agents.ports import Clock, Due, Lease, Log, Mirror, OwnerWatch, Record
-from schemas.decisions import Lapsed, Mark, Withheld
+from schemas.decisions import Lapsed, Mark, Released, Withheld
 from schemas.lifecycle import LIVE
 from schemas.outcomes import Ack
 from schemas.rows import Delivery, Row
@@ -57,7 +57,7 @@ class Spout:
         lease: Lease,
         in_flight_max: int,
         look_ahead_ms: int,
-        tell: Callable[[Lapsed | Withheld], None],
+        tell: Callable[[Lapsed | Withheld | Released], None],
         landed: Callable[[str], None],
         watch: OwnerWatch,
         flows: Flows | None = None,
@@ -147,7 +147,7 @@ class Spout:
         until = self.clock.now_ms() + self.look_ahead_ms
         near = self.near
         if self.paused.resumed:
-            self._arm_resumed()
+            self._release_resumed()
             return True
         if near.full() or near.horizon.due_ms > until - self.look_ahead_ms // 8:
             return False
@@ -235,13 +235,10 @@ class Spout:
         delivery = (armed.id, armed.target)
         return self.near.armed.get(delivery) is armed and delivery not in self.emissions and self.is_held_back(armed)
 
-    def _arm_resumed(self) -> None:
-        """A slice of what was held back, as it now stands."""
+    def _release_resumed(self) -> None:
+        """A slice of what was held back is due again, from now on: what a pause lasted is no lateness."""
         for _ in range(min(SLICE, len(self.paused.resumed))):
-            message_id, target = self.paused.resumed.popleft()
-            row = self.mirror.get(message_id)
-            if row is not None and (message_id, target) not in self.near.armed and row.deliveries[target].state in LIVE:
-                self.near.arm_one(row, target)
+            self.tell(Released(*self.paused.resumed.popleft(), resumed=True))
 
     def _emitted(self, key: tuple[str, int], armed: Armed) -> bool:
         emission = self.emissions.get(key)

@@ -59,8 +59,8 @@ def _decide(seen: Seen, given: Given, now_ms: int, policy: Policy) -> Decision |
             return acked(seen, ack, now_ms, policy)
         case Lapsed(_, target):
             return lapsed(seen, target, now_ms, policy)
-        case Released(_, target):
-            return released(seen, target, now_ms, policy)
+        case Released():
+            return released(seen, given, now_ms, policy)
         case Withheld(_, reason):
             return withheld(seen, reason, now_ms, policy)
         case Forgotten():

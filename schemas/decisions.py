@@ -86,10 +86,11 @@ class Withheld(Struct, frozen=True):
 
 
 class Released(Struct, frozen=True):
-    """The limits that gave a delivery its slot were raised or removed."""
+    """The limits that gave a delivery its slot were raised or removed; or, `resumed`, its pause is over."""
 
     id: str
     target: int
+    resumed: bool = False
 
 
 Given = Asked | Acked | Lapsed | Forgotten | Withheld | Released

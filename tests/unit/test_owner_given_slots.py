@@ -11,7 +11,7 @@ from agents.flows import Flows
 from agents.given_slots import GivenSlots
 from agents.inbox import Inbox
 from agents.ports import Change
-from schemas.decide_released import REASON
+from schemas.decide_released import CHANGED, RESUMED
 from schemas.decisions import NOTHING, Mark, Released
 from schemas.flow_limits import FlowLimits
 from schemas.lifecycle import DeliveryState
@@ -34,7 +34,7 @@ def test_a_delivery_that_waits_for_its_slot_is_due_now_in_a_new_turn():
     made = decided(seen(waiting(), Mark.FREE), Released("m", 0), NOON)
     assert made.row is not None
     d = made.row.deliveries[0]
-    assert (d.due_at, d.turn, d.turn_epoch, d.slot, d.reason) == (at(NOON), 3, EPOCH, "", REASON)
+    assert (d.due_at, d.turn, d.turn_epoch, d.slot, d.reason) == (at(NOON), 3, EPOCH, "", CHANGED)
     assert d.state is DeliveryState.SCHEDULED
     assert [event.kind for event in made.events] == ["deferred"]
 
@@ -52,6 +52,16 @@ def test_a_delivery_that_waits_for_its_slot_is_due_now_in_a_new_turn():
 )
 def test_what_is_on_its_way_or_waits_for_nothing_stays_as_it_is(row, mark):
     assert decided(seen(row, mark), Released("m", 0), NOON) == NOTHING
+
+
+def test_what_was_held_back_by_a_pause_is_due_from_its_end_on_and_not_late_by_it():
+    made = decided(seen(a_row(a_message(flow="acme")), Mark.FREE), Released("m", 0, resumed=True), NOON + 3_600_000)
+    assert made.row is not None
+    d = made.row.deliveries[0]
+    assert (d.due_at, d.turn, d.reason) == (at(NOON + 3_600_000), 2, RESUMED)
+    assert made.row.message.due_at == at(NOON)
+    early = decided(seen(waiting(), Mark.FREE), Released("m", 0, resumed=True), NOON)
+    assert early == NOTHING, "it was put off meanwhile"
 
 
 class World:

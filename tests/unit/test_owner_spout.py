@@ -12,7 +12,7 @@ from agents.flows import Flows
 from agents.near_windows import NearWindows
 from agents.ports import Change
 from agents.spout import REEMIT_MS, Spout
-from schemas.decisions import Lapsed, Mark
+from schemas.decisions import Lapsed, Mark, Released
 from schemas.flow_limits import FlowLimits
 from schemas.lifecycle import DeliveryState
 from schemas.rows import Row
@@ -240,6 +240,8 @@ async def test_what_is_due_of_a_paused_flow_is_held_back_and_counted_until_it_is
     world.flows.put("acme", None)
     assert world.spout.bell.is_set()
     world.spout.arm()
+    assert world.lapsed == [Released("m", 0, resumed=True)]
+    world.write(replaced(row, deliveries=(replaced(row.deliveries[0], turn=2),)))
     assert [id_ for id_, _ in await world.emit()] == ["other", "m"]
     assert world.spout.paused.counts["acme"] == 0
 
