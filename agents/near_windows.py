@@ -175,16 +175,18 @@ class ReadyQueue:
         slow = bool(bursts) and now_ms - bursts[0][1] > SLOW_MS
         return (self.in_flight_slow if slow else self.in_flight_max) - self.in_flight
 
-    def take(self, limit: int, now_ms: int) -> list[Armed]:
-        """The next to emit, counted as in flight."""
+    def take(self, limit: int, now_ms: int, *, more: bool = False) -> list[Armed]:
+        """The next to emit, counted as in flight. `more` is due and not here yet: others may be waiting among it."""
         self._bring_back()
         taken: list[Armed] = []
         room = min(limit, self.room(now_ms))
         while len(taken) < room and (self.heap or self.aside):
             waits_aside = not self.heap
+            if waits_aside and more:
+                break
             entry = self._from_aside() if waits_aside else heappop(self.heap)
             armed = entry[5]
-            if not waits_aside and self._over(armed.flow) and (self.heap or self.aside):
+            if not waits_aside and self._over(armed.flow) and (more or self.heap or self.aside):
                 heappush(self.aside.setdefault(armed.flow or "", []), entry)
                 continue
             self._count(armed.flow, 1)

@@ -85,6 +85,8 @@ class Spout:
         self.horizon_ms = -1
         self.fault: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.stopping = False
+        self.sifting = False
+        """All that was looked at is of flows that have their share: whether others are due has to be found soon."""
 
     def begin(self, epoch: int, horizon_ms: int) -> None:
         """Emit in this epoch; what was due by the horizon, a former owner may have emitted (rule 2, `maybe_emitted`)."""
@@ -164,9 +166,7 @@ class Spout:
         now = self.clock.now_ms()
         for lapsed in self.paused.lapsed(now):
             self.tell(lapsed)
-        moved = 0
-        for armed in self.near.due(now, EMIT_SLICE):
-            moved += 1
+        for armed in self.near.due(now, SLICE if self.sifting else EMIT_SLICE):
             queue = self.queues.get(armed.channel)
             if self.flows.paused and self.is_held_back(armed):
                 continue
@@ -174,15 +174,16 @@ class Spout:
                 self.watch.without_channel(armed.channel)
             else:
                 queue.push(armed)
-        taken = 0
+        taken, more = 0, self._is_due(now)
         for channel, queue in self.queues.items():
-            batch = queue.take(EMIT_SLICE, now)
-            if len(batch) < EMIT_SLICE and len(queue):
+            batch = queue.take(EMIT_SLICE, now, more=more)
+            if len(batch) < EMIT_SLICE and len(queue) and not more:
                 self.starved.set()
             taken += len(batch)
             for armed in batch:
                 self._start(channel, queue, armed, now)
-        return moved == EMIT_SLICE or taken >= EMIT_SLICE
+        self.sifting = more and not taken
+        return more or taken >= EMIT_SLICE
 
     def _start(self, channel: str, queue: ReadyQueue, armed: Armed, now: int) -> None:
         key = (armed.id, armed.target)

@@ -109,3 +109,13 @@ def test_counts_come_back_to_nothing(flow):
     made.take(1, 0)
     made.release(flow)
     assert (made.in_flight, made.by_flow, len(made)) == (0, {}, 0)
+
+
+def test_while_more_is_due_that_is_not_here_yet_a_flow_has_no_more_than_its_share():
+    queue = ReadyQueue(in_flight_max=100, flow_share=10)
+    for n in range(50):
+        queue.push(armed(f"big-{n:02}", flow="big"))
+    assert len(queue.take(100, 0, more=True)) == 10
+    queue.push(armed("small", flow="small"))
+    assert [a.id for a in queue.take(100, 0, more=True)] == ["small"]
+    assert len(queue.take(100, 0)) == 40, "nobody else waits: it may have all places"
