@@ -17,11 +17,11 @@ from agents.near_windows import Armed, NearWindows, Place
 from agents.ports import Change, Clock, Home, Lease, Mirror, OwnerWatch, ScheduleTable, Seat, Stored
 from agents.recovery import Taken, take_over, valid_row
 from agents.round import Round
-from agents.schedule_keeper import ScheduleKeeper
+from agents.schedule_keeper import Before, ScheduleKeeper
 from agents.source import Source
 from agents.spout import Spout
 from agents.window_teller import WindowTeller, Working
-from schemas.commands import Answer
+from schemas.commands import Answer, Cancel
 from schemas.decide import decide
 from schemas.decide_schedule import AskedSchedule, Tend
 from schemas.decisions import Acked, Asked, Forgotten, Given, Lapsed, Policy, Released, Seen, Wait, Withheld
@@ -86,7 +86,9 @@ class PartitionOwner:
         )  # fmt: skip
         self.keeper: ScheduleKeeper | None = None
         if schedules is not None and seat.schedules is not None:
-            self.keeper = ScheduleKeeper(schedules, seat.schedules, mirror, clock, policy, self.spout.marks)
+            self.keeper = ScheduleKeeper(
+                schedules, seat.schedules, mirror, clock, policy, self.spout.marks, self._recent
+            )
         self.windows = WindowTeller(partition, name, mirror, seat.windows, clock, watch)
         self.inbox = Inbox()
         self.recent: dict[str, list[Remembered]] = {}
@@ -102,6 +104,7 @@ class PartitionOwner:
         self.taken: Taken | None = None
         self.ready = False
         self.stopping = False
+        self.replays_end = 0
         self.settled = False
         """It ended in peace: nothing is under way, and the mirror holds all that it wrote."""
 
@@ -178,6 +181,12 @@ class PartitionOwner:
             value=None if record.value is None else record.value[:4096].decode(errors="replace"),
         )  # fmt: skip
 
+    def _recent(self, message_id: str) -> tuple[Remembered, ...]:
+        """About one occurrence, or with `@` at the end about any of a schedule."""
+        if not message_id.endswith("@"):
+            return tuple(self.recent.get(message_id, ()))
+        return tuple(note for i, notes in self.recent.items() if i.startswith(message_id) for note in notes)
+
     def _gives_way(self, armed: Armed, now: int) -> str:
         return "" if self.keeper is None else self.keeper.gives_way(armed, now)
 
@@ -203,6 +212,7 @@ class PartitionOwner:
         self.commands.start(self.mirror.commands)
         await self._acks_first()
         await self.commands.look()
+        self.replays_end = self.commands.target
         self.ready = True
         self.watch.recovered(self.partition, self.clock.now_ms() - began)
         self.announce(self.partition)
@@ -312,7 +322,9 @@ class PartitionOwner:
 
     def _tend(self) -> None:
         """Schedules with something to do, unless there is enough to do already."""
-        if self.keeper is not None and not any(isinstance(item.given, Tend) for item in self.inbox.own):
+        if self.keeper is None or self.commands.order.low < self.replays_end:
+            return  # what a former owner answered is answered before anything else is made
+        if not any(isinstance(item.given, Tend) for item in self.inbox.own):
             for item in self.keeper.to_tend(self.clock.now_ms()):
                 self.inbox.put(item)
 
@@ -367,11 +379,8 @@ class PartitionOwner:
             if n % TURN == 0:
                 await asyncio.sleep(0)
             given = item.given
-            if isinstance(given, Stray):
-                made.forward(given)
-                made.finished.append(item)
-            elif isinstance(given, Unreadable):
-                made.refuse(given)
+            if isinstance(given, Stray | Unreadable):
+                made.pass_on(given)
                 made.finished.append(item)
             elif item.id in made.ids or (self.keeper is not None and self.keeper.is_held_up(item, made)):
                 later.append(item)
@@ -380,11 +389,16 @@ class PartitionOwner:
             elif isinstance(given, AskedSchedule | Tend):
                 if not self._decide_schedule(item, given, made, now):
                     later.append(item)
-            elif self.keeper is not None and "@" in item.id and self.keeper.before(item, given, made, now):
+            elif (before := self._before(item, given, made, now)) == "again":
                 later.append(item)
-            else:
+            elif before == "decide":
                 self._decide(item, given, made, now)
         self.inbox.put_back(later)
+
+    def _before(self, item: Item, given: Given, made: Round, now: int) -> Before:
+        if self.keeper is None or "@" not in item.id:
+            return "decide"
+        return self.keeper.before(item, given, made, now)
 
     def _decide_schedule(self, item: Item, given: AskedSchedule | Tend, made: Round, now: int) -> bool:
         """False: it is to be asked again."""
@@ -417,7 +431,9 @@ class PartitionOwner:
             self.recent_order.append((decision.remember.offset, item.id))
         made.take(item, row, decision)
         if self.keeper is not None and "@" in item.id and isinstance(given, Asked):
-            self.keeper.note(item, decision.row if decision.writes else row, made, now)
+            answer = decision.answer
+            cancelled = isinstance(given.command, Cancel) and answer is not None and answer.result == "cancelled"
+            self.keeper.note(item, decision.row if decision.writes else row, made, now, cancelled=cancelled)
         for command in decision.announce:
             made.forward(Stray(command, self.home(routing_key(command.id))))
 

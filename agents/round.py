@@ -75,6 +75,13 @@ class Round:
         elif answer.result == "refused" and isinstance(asked.command, Create | Announce | SchedulePut):
             self.refuse(refusal(asked, answer, self.partition))
 
+    def pass_on(self, given: Stray | Unreadable) -> None:
+        """What is not to be decided here."""
+        if isinstance(given, Stray):
+            self.forward(given)
+        else:
+            self.refuse(given)
+
     def refuse(self, letter: Unreadable) -> None:
         """An input that cannot be decided goes to the dead letters, with what is wrong with it."""
         key = f"{letter.topic}/{letter.partition}/{letter.offset}"

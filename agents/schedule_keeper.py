@@ -7,6 +7,7 @@ the timetable and taken in, not made again.
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Literal
 
 from msgspec.structs import replace
 
@@ -25,12 +26,13 @@ from schemas.decide_schedule import (
     early,
     excepted,
     needs_tending,
+    not_found_yet,
 )
 from schemas.decisions import Asked, Forgotten, Mark, Policy
 from schemas.ids import routing_key
 from schemas.occurrence import MISSED_MARK, SKIPPED_MARK
 from schemas.recurrence import nominal_text, occurrences
-from schemas.rows import CLAIM_KEY, Row
+from schemas.rows import CLAIM_KEY, Remembered, Row
 from schemas.schedule import Missed, Overlap
 from schemas.schedule_commands import ScheduleList, ScheduleLook, ScheduleView, summary
 from schemas.schedule_draft import ScheduleSeen
@@ -42,6 +44,7 @@ BEYOND_MAX = 5_000
 TEND_SLICE = 500
 ALWAYS = 2
 LAST = "\U0010ffff"
+Before = Literal["decide", "again", "answered"]
 MADE_NOTHING: Mapping[str, Row | None] = MappingProxyType({})
 
 
@@ -50,16 +53,11 @@ class ScheduleKeeper:
 
     def __init__(
         self, table: ScheduleTable, log: Log, mirror: Mirror, clock: Clock, policy: Policy,
-        marks: Callable[[Row], tuple[Mark, ...]],
+        marks: Callable[[Row], tuple[Mark, ...]], recent: Callable[[str], tuple[Remembered, ...]],
     ) -> None:  # fmt: skip
-        self.table, self.log, self.mirror, self.clock, self.policy, self.marks = (
-            table,
-            log,
-            mirror,
-            clock,
-            policy,
-            marks,
-        )
+        """`marks` of an occurrence's deliveries; `recent`: answers about ids that begin so, which no row remembers."""
+        self.table, self.log, self.mirror = table, log, mirror
+        self.clock, self.policy, self.marks, self.recent = clock, policy, marks, recent
         self.claimed: ClaimedLog | None = None
         self.epoch = -1
 
@@ -105,35 +103,48 @@ class ScheduleKeeper:
         made.finished.append(item)
         return True
 
-    def before(self, item: Item, given: object, made: Round, now: int) -> bool:
-        """What must come before a decision on an occurrence; True: it is in the round, ask again after it."""
-        schedule_id = routing_key(item.id)
+    def before(self, item: Item, given: object, made: Round, now: int) -> Before:
+        """What must come before a decision on an occurrence, or instead of it: then it is in the round."""
         if isinstance(given, Forgotten):
-            row = self.table.get(schedule_id)
-            if row is None or key_of(item.id) not in row.open:
-                return False
-            self._take(
-                schedule_id,
-                decide_schedule(self.seen(schedule_id), Tend(schedule_id), now, self.policy),
-                made,
-                cursor=True,
-            )
-            return True
+            return self._settled(routing_key(item.id), item, made, now)
         if isinstance(given, Asked) and isinstance(given.command, Cancel | Edit | SendNow):
-            if self.mirror.get(item.id) is not None:
-                return False
-            decision = early(self.seen(schedule_id), item.id, now, self.policy)
-            if decision is not None:
-                self._take(schedule_id, decision, made, cursor=False)
-            return decision is not None
-        return False
+            return self._before_its_turn(item, given, made, now)
+        return "decide"
 
-    def note(self, item: Item, row: Row | None, made: Round, now: int) -> None:
+    def _settled(self, schedule_id: str, item: Item, made: Round, now: int) -> Before:
+        """What became of an occurrence is noted before its stub is forgotten."""
+        row = self.table.get(schedule_id)
+        if row is None or key_of(item.id) not in row.open:
+            return "decide"
+        decision = decide_schedule(self.seen(schedule_id), Tend(schedule_id), now, self.policy)
+        self._take(schedule_id, decision, made, cursor=True)
+        return "again"
+
+    def _before_its_turn(self, item: Item, asked: Asked, made: Round, now: int) -> Before:
+        """An occurrence that is changed before it is made is made first."""
+        schedule_id = routing_key(item.id)
+        seen = self.seen(schedule_id)
+        if seen.row is None:
+            return "decide"
+        if self.mirror.get(item.id) is not None and seen.row.answered(asked.command.command_id) is None:
+            return "decide"
+        decision = early(seen, item.id, asked.command.command_id, now, self.policy)
+        if decision is not None:
+            self._take(schedule_id, decision, made, cursor=True)
+            return "again"
+        decision = not_found_yet(seen, asked, now, self.policy)
+        self._take(schedule_id, decision, made, cursor=False)
+        if decision.answer is not None:
+            made.answer(asked, decision.answer)
+        made.finished.append(item)
+        return "answered"
+
+    def note(self, item: Item, row: Row | None, made: Round, now: int, *, cancelled: bool) -> None:
         """After a command on an occurrence: its schedule remembers what is otherwise about it."""
         if row is None or row.message.occurrence is None:
             return
         schedule_id = routing_key(item.id)
-        decision = excepted(self.seen(schedule_id), row, now, self.policy)
+        decision = excepted(self.seen(schedule_id), row, now, self.policy, cancelled=cancelled)
         if decision is not None:
             self._take(schedule_id, decision, made, cursor=False)
 
@@ -145,8 +156,10 @@ class ScheduleKeeper:
             start = f"{schedule_id}@{nominal_text(row.through)}"
             beyond = [i for i in self.mirror.ids(start, f"{schedule_id}@{LAST}", BEYOND_MAX) if i > start]
         return ScheduleSeen(
-            row=row, get=self._get, beyond=tuple(beyond), epoch=self.epoch, progress=self.mirror.commands
-        )
+            row=row, get=self._get, recent=self.recent, beyond=tuple(beyond), epoch=self.epoch,
+            foretold=self.recent(f"{schedule_id}@") if row is None or row.removed else (),
+            progress=self.mirror.commands,
+        )  # fmt: skip
 
     def _get(self, message_id: str) -> tuple[Row, tuple[Mark, ...]] | None:
         row = self.mirror.get(message_id)

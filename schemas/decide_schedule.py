@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from hashlib import blake2b
+from itertools import islice
 from typing import assert_never
 
 import msgspec
@@ -9,7 +10,8 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from schemas.commands import Answer
-from schemas.decisions import Policy
+from schemas.decide_events import whole_event
+from schemas.decisions import Asked, Policy
 from schemas.events import Event
 from schemas.ids import id_fault
 from schemas.occurrence import OccurrenceOf
@@ -29,8 +31,8 @@ from schemas.schedule_commands import (
     ScheduleResume,
     ScheduleTrigger,
 )
-from schemas.schedule_draft import Draft, RowChange, ScheduleSeen, never_sent
-from schemas.schedule_plan import PAUSE, plan, replan, set_back
+from schemas.schedule_draft import Draft, RowChange, ScheduleSeen, events_of_end, never_sent, was_taken_back
+from schemas.schedule_plan import PAUSE, make_up, plan, replan, set_back
 from schemas.schedule_rows import (
     MANUAL,
     ExceptionTo,
@@ -46,6 +48,7 @@ from schemas.times import at, ms_of
 from schemas.wire import explain
 
 BACKFILL_MAX = 1_000
+LOOKED_AHEAD_MAX = 10_000
 BACKFILL_LOOKED = 100_000
 HOUR_MS = 3_600_000
 MS = timedelta(milliseconds=1)
@@ -90,15 +93,28 @@ def decide_schedule(seen: ScheduleSeen, given: AskedSchedule | Tend, now_ms: int
     if isinstance(command, ScheduleList):
         raise TypeError("a list is no matter of one schedule")
     known = None if row is None else row.answered(command.command_id)
-    if known is not None:
-        return ScheduleDecision(answer=replace(_answer(command, known), repeated=True))
+    if row is not None and known is not None:
+        events = _told_again(row, seen) if known is row.answers[-1] else ()
+        return ScheduleDecision(events=events, answer=replace(_answer(command, known), repeated=True))
     if isinstance(command, SchedulePut):
         return _put(seen, given, command, now_ms, policy)
     if row is None or row.removed:
         if row is not None and isinstance(command, ScheduleRemove):
             return _plain(command, "accepted", "", row, repeated=True)
-        return _plain(command, "not_found", "")
+        if row is None:
+            return _plain(command, "not_found", "")
+        return _refused(Draft(row, seen, now_ms, policy), given, command, "not_found", "")
     return _changed(Draft(row, seen, now_ms, policy), given, command)
+
+
+def _told_again(row: ScheduleRow, seen: ScheduleSeen) -> tuple[Event, ...]:
+    """A crash may have come before the events of the last command were told."""
+    events: list[Event] = []
+    for key in row.touched:
+        got = seen.get(row.id_of(key))
+        if got is not None:
+            events += events_of_end(got[0]) if was_taken_back(got[0]) else [whole_event(got[0], "scheduled")]
+    return tuple(events)
 
 
 def tended(seen: ScheduleSeen, now_ms: int, policy: Policy) -> ScheduleDecision:
@@ -144,7 +160,8 @@ def _put(
     if row is not None and not row.removed:
         if row.original != definition_digest(definition):
             return _plain(command, "conflict", "this id was first used with another definition", row)
-        return _plain(command, "accepted", "", row, repeated=True)
+        again = _refused(Draft(row, seen, now_ms, policy), asked, command, "accepted", "")
+        return replace(again, answer=None if again.answer is None else replace(again.answer, repeated=True))
     wrong_id = id_fault(command.id)
     fault = f"`id` {wrong_id}" if wrong_id else _fault(definition, command.id, at(asked.at_ms), policy)
     if fault:
@@ -154,14 +171,14 @@ def _put(
         epoch=seen.epoch,
         id=command.id,
         birth=asked.offset,
-        changed=asked.offset,
+        changed=max(asked.offset, 0 if row is None else row.changed + 1),
         original=definition_digest(definition),
         definition=definition,
         through=now,
         not_run=(Span(to=now),),
         open=() if row is None else row.open,
         history=() if row is None else row.history,
-        answers=() if row is None else row.answers,
+        answers=(*(() if row is None else row.answers), *seen.foretold),
         created_at=at(now_ms),
         updated_at=at(now_ms),
     )
@@ -219,7 +236,8 @@ def _edit(draft: Draft, asked: AskedSchedule, command: ScheduleEdit) -> Schedule
     draft.settle()
     draft.withdraw()
     set_back(draft)
-    draft.row = replace(draft.row, definition=definition, changed=asked.offset, revision=row.revision + 1)
+    draft.change(asked.offset)
+    draft.row = replace(draft.row, definition=definition, revision=row.revision + 1)
     if row.paused is None:
         replan(draft, "replaced by an edit of its schedule")
     return _accepted(draft, asked, command)
@@ -249,8 +267,9 @@ def _remove(draft: Draft, asked: AskedSchedule, command: ScheduleRemove) -> Sche
     draft.withdraw(manual=True)
     for key in list(draft.withdrawn):
         draft.drop(key, "its schedule was removed")
+    draft.change(asked.offset)
     over = at(draft.now_ms + draft.policy.idempotency_ms)
-    draft.row = replace(draft.row, removed=True, paused=None, tend_at=None, forget_at=over, changed=asked.offset)
+    draft.row = replace(draft.row, removed=True, paused=None, tend_at=None, forget_at=over)
     return _accepted(draft, asked, command)
 
 
@@ -258,22 +277,27 @@ def _pause(draft: Draft, asked: AskedSchedule, command: SchedulePause) -> Schedu
     if draft.row.paused is not None:
         draft.row = replace(draft.row, paused=replace(draft.row.paused, note=command.note or draft.row.paused.note))
         return _accepted(draft, asked, command)
+    opened = draft.row.open
     draft.settle()
     draft.withdraw()
     set_back(draft)
-    for key in sorted(draft.withdrawn):
-        nominal, due = nominal_of(key), draft.withdrawn[key].message.due_at
+    taken = {*draft.withdrawn, *(key for key in draft.retold if key in opened)}
+    owed = tuple(n for key in sorted(taken) if (n := nominal_of(key)) is not None and n <= draft.now)
+    for key in list(draft.withdrawn):
         draft.drop(key, "its schedule was paused")
-        if nominal is not None and nominal <= draft.now:
-            draft.miss(nominal, due, PAUSE)
-    draft.row = replace(draft.row, paused=Paused(at=draft.now, note=command.note), tend_at=None, changed=asked.offset)
+    paused = Paused(at=draft.now, note=command.note, owed=owed)
+    draft.change(asked.offset)
+    draft.row = replace(draft.row, paused=paused, tend_at=None)
     return _accepted(draft, asked, command)
 
 
 def _resume(draft: Draft, asked: AskedSchedule, command: ScheduleResume) -> ScheduleDecision:
     if draft.row.paused is not None:
-        draft.row = replace(draft.row, paused=None, changed=asked.offset)
+        owed = draft.row.paused.owed
+        draft.change(asked.offset)
+        draft.row = replace(draft.row, paused=None)
         draft.settle()
+        make_up(draft, owed)
         plan(draft, PAUSE)
     return _accepted(draft, asked, command)
 
@@ -281,12 +305,13 @@ def _resume(draft: Draft, asked: AskedSchedule, command: ScheduleResume) -> Sche
 def _trigger(draft: Draft, asked: AskedSchedule, command: ScheduleTrigger) -> ScheduleDecision:
     moment = at(asked.at_ms)
     while (got := draft.get(key := _manual_key(moment))) is not None:
-        if got[0].birth == asked.offset:
+        if got[0].answered(command.command_id) is not None:
             draft.adopt(key, got[0])
             return _accepted(draft, asked, command, draft.row.id_of(key))
         moment += MS
     of = OccurrenceOf(schedule=draft.row.id, nominal=moment, manual=True)
-    draft.put(key, of, moment, asked.offset)
+    note = Remembered(command_id=command.command_id, offset=asked.offset, result="accepted", revision=1)
+    draft.put(key, of, moment, asked.offset, notes=(note,))
     return _accepted(draft, asked, command, draft.row.id_of(key))
 
 
@@ -314,50 +339,88 @@ def _backfill(draft: Draft, asked: AskedSchedule, command: ScheduleBackfill) -> 
         if occurrence.nominal >= command.since and is_in(row.not_run, occurrence.nominal):
             found.append(occurrence.nominal)
     draft.settle()
-    made = sum(_fill(draft, nominal, asked) for nominal in found)
+    birth = draft.change(asked.offset)
+    note = Remembered(command_id=command.command_id, offset=asked.offset, result="accepted", revision=1)
+    made = sum(_fill(draft, nominal, at(asked.at_ms), birth, note) for nominal in found)
     draft.fill(command.since, until)
     return _accepted(draft, asked, command, f"{made} runs")
 
 
-def _fill(draft: Draft, nominal: datetime, asked: AskedSchedule) -> bool:
+def _fill(draft: Draft, nominal: datetime, due: datetime, birth: int, note: Remembered) -> bool:
     key = nominal_text(nominal)
     got = draft.get(key)
-    if got is not None and got[0].birth == asked.offset:
+    if got is not None and got[0].answered(note.command_id) is not None:
         draft.adopt(key, got[0])
         return True
     if got is not None and not never_sent(got[0]):
         return False
     of = OccurrenceOf(schedule=draft.row.id, nominal=nominal)
-    draft.put(key, of, at(asked.at_ms), asked.offset, None if got is None else got[0])
+    draft.put(key, of, due, birth, None if got is None else got[0], notes=(note,))
     return True
 
 
 # ---- one occurrence
 
 
-def early(seen: ScheduleSeen, occurrence_id: str, now_ms: int, policy: Policy) -> ScheduleDecision | None:
+def early(
+    seen: ScheduleSeen, occurrence_id: str, command_id: str, now_ms: int, policy: Policy
+) -> ScheduleDecision | None:
     """An occurrence that is to be changed before its turn is made now; None where it is none of the plan."""
     row, key = seen.row, key_of(occurrence_id)
+    if row is not None and row.answered(command_id) is not None:
+        return None
     nominal = nominal_of(key)
     if row is None or row.removed or row.paused is not None or nominal is None or key.endswith(MANUAL):
         return None
     if nominal <= row.through or nominal <= at(now_ms) or key in row.exceptions:
         return None
-    found = next(occurrences(replace(row.definition, count=None), row.id, nominal - SECOND), None)
-    if found is None or found.nominal != nominal:
+    due = _planned(row, nominal)
+    if due is None:
         return None
     draft = Draft(row, seen, now_ms, policy)
-    draft.make(key, nominal, found.due, row.changed)
+    draft.make(key, nominal, due, row.changed)
     return _made(draft)
 
 
-def excepted(seen: ScheduleSeen, row: Row, now_ms: int, policy: Policy) -> ScheduleDecision | None:
-    """What was done to one occurrence holds, however long its row is gone; None where nothing is to be noted."""
+def not_found_yet(seen: ScheduleSeen, asked: Asked, now_ms: int, policy: Policy) -> ScheduleDecision:
+    """An occurrence is none of the plan, or not now; remembered by its schedule, which may make it later."""
+    row, command = seen.row, asked.command
+    assert row is not None
+    known = row.answered(command.command_id)
+    note = known or Remembered(command_id=command.command_id, offset=asked.offset, result="not_found")
+    answer = Answer(command_id=command.command_id, id=command.id, result="not_found", repeated=known is not None)
+    if known is not None:
+        return ScheduleDecision(answer=answer)
+    draft = Draft(row, seen, now_ms, policy)
+    draft.row = replace(row, answers=kept((*row.answers, note), row.birth, seen.progress))
+    return _made(draft, answer)
+
+
+def _planned(row: ScheduleRow, nominal: datetime) -> datetime | None:
+    """When an occurrence after the cursor would be due; None where it is none of the plan."""
+    counts = row.definition.count is not None
+    after, counted = (row.through, row.counted) if counts else (nominal - SECOND, 0)
+    for occurrence in islice(occurrences(row.definition, row.id, after, counted), LOOKED_AHEAD_MAX):
+        if occurrence.nominal >= nominal:
+            return occurrence.due if occurrence.nominal == nominal else None
+    return None
+
+
+def excepted(
+    seen: ScheduleSeen, row: Row, now_ms: int, policy: Policy, *, cancelled: bool = False
+) -> ScheduleDecision | None:
+    """What was done to one occurrence holds, however long its row is gone; None where nothing is to be noted.
+
+    `cancelled`: this was answered, though it may be its schedule that took it back.
+    """
     schedule, key = seen.row, key_of(row.id)
     nominal = nominal_of(key)
-    if schedule is None or nominal is None or key.endswith(MANUAL) or nominal <= at(now_ms):
+    if schedule is None or nominal is None or key.endswith(MANUAL) or _is_settled(schedule, nominal, at(now_ms)):
         return None
-    exception = _exception(schedule, row, nominal)
+    if was_taken_back(row):
+        exception = ExceptionTo(kind="cancelled") if cancelled else schedule.exceptions.get(key)
+    else:
+        exception = _exception(schedule, row, nominal)
     if schedule.exceptions.get(key) == exception and (key in schedule.open or row.finished):
         return None
     draft = Draft(schedule, seen, now_ms, policy)
@@ -366,6 +429,12 @@ def excepted(seen: ScheduleSeen, row: Row, now_ms: int, policy: Policy) -> Sched
     if not row.finished:
         draft.open[key] = None
     return _made(draft)
+
+
+def _is_settled(schedule: ScheduleRow, nominal: datetime, now: datetime) -> bool:
+    """Whether an occurrence is never made again, whatever is asked."""
+    owed = () if schedule.paused is None else schedule.paused.owed
+    return nominal <= now and nominal <= schedule.through and nominal not in owed
 
 
 def _exception(schedule: ScheduleRow, row: Row, nominal: datetime) -> ExceptionTo | None:
@@ -382,7 +451,8 @@ def _exception(schedule: ScheduleRow, row: Row, nominal: datetime) -> ExceptionT
 
 def _accepted(draft: Draft, asked: AskedSchedule, command: ScheduleChange, detail: str = "") -> ScheduleDecision:
     note = _note(draft.row, asked, command, "accepted", detail)
-    draft.row = replace(draft.row, answers=kept((*draft.row.answers, note), draft.row.birth, draft.seen.progress))
+    answers = kept((*draft.row.answers, note), draft.row.birth, draft.seen.progress)
+    draft.row = replace(draft.row, answers=answers, touched=(*draft.changes, *draft.retold))
     return _made(draft, _answer(command, note))
 
 

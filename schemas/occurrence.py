@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-MISSED_MARK, SKIPPED_MARK = "missed: ", "skipped: "
+MISSED_MARK, SKIPPED_MARK, TAKEN_BACK_MARK = "missed: ", "skipped: ", "taken back: "
 """What a delivery's reason begins with where its schedule's policy ended it."""
 
 

@@ -8,13 +8,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schemas.decide_create import digest
+from schemas.decide_end import finished
 from schemas.decide_events import delivery_event, final_event, whole_event
 from schemas.decisions import Mark, Policy
 from schemas.events import Event
 from schemas.lifecycle import LIVE, DeliveryState, MessageState
-from schemas.occurrence import MISSED_MARK, SKIPPED_MARK, OccurrenceOf
+from schemas.occurrence import MISSED_MARK, SKIPPED_MARK, TAKEN_BACK_MARK, OccurrenceOf
 from schemas.recurrence import SECOND, nominal_text
-from schemas.rows import Delivery, Moment, Row
+from schemas.rows import Delivery, Moment, Remembered, Row
 from schemas.schedule import Missed, Overlap, message_of
 from schemas.schedule_rows import (
     EXCEPTIONS_MAX,
@@ -45,11 +46,16 @@ class RowChange(NamedTuple):
 
 
 class ScheduleSeen(Struct, frozen=True, kw_only=True):
-    """What the owner sees of one schedule. `get`: an occurrence's row and marks; `beyond`: ids there after the cursor."""
+    """What the owner sees of one schedule. `get`: an occurrence's row and marks; `beyond`: ids there after the cursor.
+
+    `recent`: answers given about an occurrence before it had a row; `foretold`: about any, before there was a schedule.
+    """
 
     row: ScheduleRow | None
     get: Callable[[str], Got | None]
+    recent: Callable[[str], tuple[Remembered, ...]] = lambda _: ()
     beyond: tuple[str, ...] = ()
+    foretold: tuple[Remembered, ...] = ()
     epoch: int = 0
     progress: int = 0
 
@@ -68,6 +74,7 @@ class Draft:
         self.history = list(row.history)
         self.not_run = list(row.not_run)
         self.withdrawn: dict[str, Row] = {}
+        self.retold: dict[str, None] = {}
         self.missing = False
         self.told_missed = 0
 
@@ -83,14 +90,22 @@ class Draft:
         beyond = [key for key in (i.rpartition("@")[2] for i in self.seen.beyond) if nominal_of(key) is not None]
         return list(dict.fromkeys((*self.open, *beyond)))
 
+    def change(self, offset: int) -> int:
+        """The plan changes by the command at this offset: the birth of what is made from now on.
+
+        Commands of one record share their offset, and births must not be shared.
+        """
+        self.row = replace(self.row, changed=max(offset, self.row.changed + 1))
+        return self.row.changed
+
     # ---- settling
 
     def settle(self) -> None:
         """What is finished goes from `open` into the history."""
         for key in list(self.open):
             got = self.get(key)
-            if got is not None and not got[0].finished:
-                continue
+            if got is not None and (not got[0].finished or was_taken_back(got[0])):
+                continue  # taken back, and still open: its command is not carried out to its end, it comes again
             del self.open[key]
             if got is None:
                 continue
@@ -126,8 +141,16 @@ class Draft:
             old,
         )
 
-    def put(self, key: str, of: OccurrenceOf, due: datetime, birth: int, old: Row | None = None) -> None:
-        """Any occurrence."""
+    def put(
+        self,
+        key: str,
+        of: OccurrenceOf,
+        due: datetime,
+        birth: int,
+        old: Row | None = None,
+        notes: tuple[Remembered, ...] = (),
+    ) -> None:
+        """Any occurrence; `notes`: of commands that it remembers."""
         message = message_of(self.row.definition.message, self.row.id_of(key), due, of)
         deliveries = tuple(
             Delivery(
@@ -143,6 +166,7 @@ class Draft:
             original=digest(message),
             message=message,
             deliveries=deliveries,
+            answers=(*(() if old is None else old.answers), *self.seen.recent(message.id), *notes),
             timeline=(Moment(at=self.now, what="scheduled", note="by its schedule"),),
             created_at=self.now,
             updated_at=self.now,
@@ -196,22 +220,36 @@ class Draft:
             nominal = nominal_of(key)
             if got is None or nominal is None or (key.endswith(MANUAL) and not manual):
                 continue
-            if is_untouched(*got):
+            if self.tells_again(key, got[0]):
+                self.open.pop(key, None)
+            elif is_untouched(*got):
                 self.withdrawn[key] = got[0]
                 self.open.pop(key, None)
             elif nominal > self.now and not key.endswith(MANUAL):
                 self.exceptions[key] = ExceptionTo(kind="done")
 
+    def tells_again(self, key: str, row: Row) -> bool:
+        """Whether it was taken back: perhaps just before a crash, and then nobody was told."""
+        if not was_taken_back(row):
+            return False
+        self.retold[key] = None
+        self.events += events_of_end(row)
+        return True
+
     def drop(self, key: str, reason: str) -> None:
-        """A withdrawn one is not made again: its row goes, its end is told."""
+        """A withdrawn one is not made again for now: it ends, and answers its commands as before."""
         row = self.withdrawn.pop(key)
+        why = f"{TAKEN_BACK_MARK}{reason}"
         ended = replace(
             row,
+            epoch=self.seen.epoch,
             updated_at=self.now,
-            deliveries=tuple(replace(d, state=DeliveryState.CANCELLED, reason=reason) for d in row.deliveries),
+            timeline=(*row.timeline, Moment(at=self.now, what="taken back", note=reason)),
+            deliveries=tuple(replace(d, state=DeliveryState.CANCELLED, reason=why) for d in row.deliveries),
         )
-        self.changes[key] = RowChange(row.id, row, None)
-        self.events += [*(delivery_event(ended, d) for d in ended.deliveries), *final_event(ended)]
+        ended = finished(ended, self.now_ms, self.policy)
+        self.changes[key] = RowChange(row.id, row, ended)
+        self.events += events_of_end(ended)
 
     def fill(self, since: datetime, to: datetime) -> None:
         """From now on everything of this period has run, or was cancelled."""
@@ -230,7 +268,7 @@ class Draft:
 
     def done(self) -> ScheduleRow:
         """The row with all that was collected; what is of no use any more is left out."""
-        old = self.now - EXCEPTION_KEPT
+        old = min(self.now, self.row.through) - EXCEPTION_KEPT
         kept = {k: e for k, e in self.exceptions.items() if (n := nominal_of(k)) is not None and n > old}
         if len(kept) > EXCEPTIONS_MAX:
             kept = dict(sorted(kept.items())[-EXCEPTIONS_MAX:])
@@ -259,6 +297,16 @@ def never_sent(row: Row) -> bool:
         d.state in (DeliveryState.CANCELLED, DeliveryState.EXPIRED) and not d.attempts and not d.maybe_sent
         for d in row.deliveries
     )
+
+
+def events_of_end(row: Row) -> list[Event]:
+    """What is told of an occurrence that its schedule took back."""
+    return [*(delivery_event(row, d) for d in row.deliveries), *final_event(row)]
+
+
+def was_taken_back(row: Row) -> bool:
+    """Whether its schedule ended it, before anything of it was begun: it may be made again."""
+    return row.finished and all(d.reason.startswith(TAKEN_BACK_MARK) for d in row.deliveries)
 
 
 def past_of(key: str, row: Row, marks: tuple[Mark, ...], policy: Policy) -> Past:

@@ -5,9 +5,10 @@ from itertools import takewhile
 
 from msgspec.structs import replace
 
-from schemas.recurrence import Occurrence, nominal_text, occurrences
+from schemas.recurrence import Occurrence, jittered_due, nominal_text, occurrences
+from schemas.rows import Row
 from schemas.schedule import Definition, Missed
-from schemas.schedule_draft import Draft, never_sent
+from schemas.schedule_draft import Draft, never_sent, was_taken_back
 from schemas.schedule_rows import MANUAL, Past, nominal_of
 
 MADE_MAX = 300
@@ -56,14 +57,14 @@ def _take(draft: Draft, current: Occurrence, following: Occurrence | None, cause
     key = nominal_text(current.nominal)
     old = draft.withdrawn.pop(key, None)
     got = None if old is not None else draft.get(key)
-    if got is not None and not (got[0].birth < draft.row.birth and never_sent(got[0])):
+    if got is not None and not may_be_made_again(draft, got[0]):
         draft.adopt(key, got[0])
         return
     if got is not None:
         old = got[0]
     exception = draft.exceptions.get(key)
     if exception is not None and exception.kind != "moved":
-        if old is not None:
+        if old is not None and not old.finished:
             draft.withdrawn[key] = old
             draft.drop(key, "cancelled")
         draft.missing = False
@@ -74,11 +75,16 @@ def _take(draft: Draft, current: Occurrence, following: Occurrence | None, cause
     reason = _why_missed(draft, due, following)
     if reason:
         draft.miss(current.nominal, due, f"{cause}; {reason}")
-        if old is not None:
+        if old is not None and not old.finished:
             draft.withdrawn[key] = old
             draft.drop(key, reason)
     else:
         draft.make(key, current.nominal, due, draft.row.changed, old)
+
+
+def may_be_made_again(draft: Draft, row: Row) -> bool:
+    """What the schedule took back, and what was cancelled in an earlier life of its id."""
+    return was_taken_back(row) or (row.birth < draft.row.birth and never_sent(row))
 
 
 def _why_missed(draft: Draft, due: datetime, following: Occurrence | None) -> str:
@@ -93,6 +99,15 @@ def _why_missed(draft: Draft, due: datetime, following: Occurrence | None) -> st
     if due + definition.catch_up < draft.now:
         return "it is later than `catch_up`"
     return ""
+
+
+def make_up(draft: Draft, owed: tuple[datetime, ...]) -> None:
+    """Runs that a pause took back when their time had come: as if they lay after the cursor."""
+    row = draft.row
+    coming = next(occurrences(row.definition, row.id, row.through, row.counted), None)
+    known = [Occurrence(nominal, jittered_due(row.definition, row.id, nominal)) for nominal in owed]
+    for current, following in zip(known, (*known[1:], coming), strict=False):
+        _take(draft, current, following, PAUSE)
 
 
 def set_back(draft: Draft) -> None:

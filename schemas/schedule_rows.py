@@ -58,10 +58,11 @@ class Span(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Paused(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Since when, and why."""
+    """Since when, and why. `owed`: runs whose time had come and that were taken back all the same."""
 
     at: datetime
     note: str = ""
+    owed: tuple[datetime, ...] = ()
 
 
 class ScheduleRow(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="schedule"):
@@ -69,8 +70,8 @@ class ScheduleRow(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
 
     `through`: the cursor `materialised_through`: nothing at or before it is made again, except by backfill. `counted`:
     how many of `count` lie there. `changed`: offset of the last command that changed the plan, the birth of what is
-    made by it. `open`: what was made and is not in `history` yet, as ids less the schedule's. `tend_at`: when there
-    is something to do again.
+    made by it. `touched`: what the last command made or took back, should its events have to be told again. `open`:
+    what was made and is not in `history` yet, as ids less the schedule's. `tend_at`: when there is something to do.
     """
 
     v: int = version()
@@ -91,6 +92,7 @@ class ScheduleRow(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
     not_run: tuple[Span, ...] = ()
     history: tuple[Past, ...] = ()
     answers: tuple[Remembered, ...] = ()
+    touched: tuple[str, ...] = ()
     created_at: datetime
     updated_at: datetime
     forget_at: datetime | None = None

@@ -115,7 +115,13 @@ class NightShift:
         self.random = random.Random(self.seed)
         self.mirror, self.table = FastMirror(), FastSchedules()
         self.keeper = ScheduleKeeper(
-            self.table, None, self.mirror, None, self.policy, lambda row: (Mark.FREE,) * len(row.deliveries)
+            self.table,
+            None,
+            self.mirror,
+            None,
+            self.policy,
+            lambda row: (Mark.FREE,) * len(row.deliveries),
+            lambda _: (),
         )
         self.begin()
         self.offset = 100
@@ -179,7 +185,7 @@ class NightShift:
     def _occurrence(self, command: Any, offset: int, asked_ms: int) -> Answer:
         schedule_id = routing_key(command.id)
         if self.mirror.get(command.id) is None:
-            made = early(self.keeper.seen(schedule_id), command.id, self.now_ms, self.policy)
+            made = early(self.keeper.seen(schedule_id), command.id, command.command_id, self.now_ms, self.policy)
             if made is not None:
                 self.write_schedule(schedule_id, made)
         row = self.mirror.get(command.id)
@@ -188,7 +194,8 @@ class NightShift:
             self.write_rows([Change(command.id, row, decision.row, None)])
         after = self.mirror.get(command.id)
         if after is not None:
-            noted = excepted(self.keeper.seen(schedule_id), after, self.now_ms, self.policy)
+            gone = isinstance(command, Cancel) and decision.answer.result == "cancelled"
+            noted = excepted(self.keeper.seen(schedule_id), after, self.now_ms, self.policy, cancelled=gone)
             if noted is not None:
                 self.write_schedule(schedule_id, noted)
         return decision.answer

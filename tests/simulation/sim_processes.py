@@ -114,12 +114,14 @@ class Scheduler(Process):
             events=self.port(w.events), dead_letters=self.port(w.dead), windows=self.port(w.windows),
             answers=lambda _: self.port(w.answers),
             due={CHANNEL: [self.port(log) for log in w.due]}, forward=lambda _: self.port(w.commands),
+            schedules=None if w.schedules is None else self.port(w.schedules),
         )  # fmt: skip
         return w.parts.owner(
             partition=0, name=self.name, seat=seat, mirror=self.disk, clock=SimClock(w), lease=self.lease,
             policy=w.policy, home=lambda _: 0, place=lambda _, key: sum(key.encode()) % len(w.due), watch=Watch(w),
             in_flight_max=w.random.choice(w.scenario.in_flight), announce=lambda _: self.spawn(self.owner.emit()),
             flows=w.flows,
+            schedules=None if w.schedules is None else self.disk.schedules,
         )  # fmt: skip
 
     def lease(self) -> bool:

@@ -16,6 +16,8 @@ from schemas.wire import read_timetable
 class SimMirror:
     def __init__(self) -> None:
         self.wipe()
+        self.schedules = SimSchedules()
+        """The other copy on the same disk."""
 
     def wipe(self) -> None:
         self.applied, self.epoch, self.commands, self.acks = 0, -1, 0, 0

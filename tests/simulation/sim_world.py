@@ -110,6 +110,7 @@ class World:
         self.timetable, self.commands, self.acks = SimLog("timetable"), SimLog("commands"), SimLog("acks")
         self.events, self.dead, self.answers = SimLog("events"), SimLog("dead_letters"), SimLog("answers")
         self.windows = SimLog("windows")
+        self.schedules: SimLog | None = None
         self.due = [SimLog(f"due/{n}") for n in range(self.scenario.due_partitions)]
         self.outcomes = [SimLog(f"outcomes/{n}") for n in range(self.scenario.due_partitions)]
         self.retries = self.scenario.retries

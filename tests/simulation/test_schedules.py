@@ -91,7 +91,7 @@ def test_a_pause_takes_back_what_is_made_and_resume_follows_the_policy():
     s.put("n", recurrence={"cron": "0 2 * * *"}, missed="latest", catch_up=timedelta(days=1))
     s.work(s.now_ms + HOUR)
     s.ask(SchedulePause(command_id="p", id="n", note="move of the data centre"))
-    assert not s.mirror.table
+    assert [row.state for row in s.mirror.table.values()] == ["cancelled"]
     assert s.table.get("n").paused.note == "move of the data centre"
     s.work(s.now_ms + 3 * DAY)
     assert not s.sent
@@ -105,7 +105,8 @@ def test_an_edit_replaces_what_is_not_emitted():
     s = shift()
     s.put("n", recurrence={"cron": "0 2 * * *"})
     s.ask(ScheduleEdit(command_id="e", id="n", changes={"recurrence": Raw(b'{"cron": "0 3 * * *"}')}))
-    assert list(s.mirror.table) == [f"n@{of(0, 3)}"]
+    live = [i for i, row in s.mirror.table.items() if not row.finished]
+    assert live == [f"n@{of(0, 3)}"]
     s.work(s.now_ms + 2 * DAY)
     assert s.sent == {f"n@{of(0, 3)}": 1, f"n@{of(1, 3)}": 1}
 
@@ -128,7 +129,7 @@ def test_cancelled_and_moved_occurrences_hold_through_edits_and_forgotten_stubs(
         s.forget()
         body = Raw(b'{"channel": "log", "body": "%d"}' % day)
         s.ask(ScheduleEdit(command_id=f"e{day}", id="n", changes={"message": body}))
-    assert f"n@{of(5)}" not in s.mirror.table
+    assert not [i for i, row in s.mirror.table.items() if i == f"n@{of(5)}" and not row.finished]
     s.work(s.now_ms + 5 * DAY)
     assert sorted(s.sent) == [f"n@{of(d)}" for d in (0, 1, 2, 3, 4, 6, 7, 8)]
     moved = next(t for name, t in s.sent_at.items() if name.startswith(f"n@{of(6)}"))
@@ -170,7 +171,7 @@ def test_removal_cancels_what_is_not_emitted_and_the_id_may_be_used_again():
     s.put("n", recurrence={"cron": "0 2 * * *"})
     s.cancel(f"n@{of(1)}")
     s.ask(ScheduleRemove(command_id="r", id="n"))
-    assert [row.state for row in s.mirror.table.values()] == ["cancelled"]  # the one that its user cancelled
+    assert all(row.state == "cancelled" for row in s.mirror.table.values())
     s.put("n", recurrence={"cron": "0 2 * * *"})
     s.work(s.now_ms + 3 * DAY)
     assert sorted(s.sent) == [f"n@{of(d)}" for d in range(3)]
@@ -259,7 +260,7 @@ def _check(s: NightShift, apps: int, cancelled: set, moved: dict) -> None:
         assert all(t >= due for t in taken)
 
 
-APPS = int(os.environ.get("CLEPSYDRA_TEST_APPS", "10"))
+APPS = int(os.environ.get("CLEPSYDRA_TEST_APPS", "6"))
 
 
 def test_a_year_of_nights():
