@@ -11,6 +11,7 @@ import msgspec
 import typer
 from rich.markup import escape
 
+from gateway.cli_archive import archive
 from gateway.cli_channels import add_channels_command
 from gateway.cli_dead import add_action_commands
 from gateway.cli_export import export
@@ -42,6 +43,7 @@ app = typer.Typer(
 topics.command()(schema)
 add_schedule_acts(schedules)
 app.add_typer(schedules, name="schedules", rich_help_panel="Messages")
+app.add_typer(archive, name="archive", rich_help_panel="Operation")
 app.add_typer(topics, name="topics", rich_help_panel="Operation")
 add_channels_command(app)
 app.add_typer(flows, name="flows", rich_help_panel="Operation")
@@ -77,7 +79,7 @@ def dev(
     port: Annotated[int, typer.Option(min=0, max=65535, help="Of the HTTP API; 0: any free one.")] = 8080,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start with no messages.")] = False,
 ) -> None:
-    """Run everything: Kafka, scheduler, courier, gateway. Ctrl-C stops it.
+    """Run everything: Kafka, PostgreSQL, scheduler, courier, archivist, gateway, dashboard. Ctrl-C stops it.
 
     \b
     Examples:

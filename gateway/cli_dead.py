@@ -6,6 +6,7 @@ from urllib.parse import quote
 import typer
 from rich.markup import escape
 
+from gateway.cli_lists import dead_list, list_
 from gateway.cli_messages import URL, ApiKey, Id, Key, Url, due_text
 from gateway.client import ApiClient
 from gateway.output import AsJson, console, print_json
@@ -21,6 +22,8 @@ def add_action_commands(app: typer.Typer) -> None:
     """Actions on single messages, and the group of dead letters."""
     app.command("send-now", rich_help_panel="Messages")(send_now)
     app.command(rich_help_panel="Messages")(erase)
+    app.command("list", rich_help_panel="Messages")(list_)
+    dead.command("list")(dead_list)
     app.add_typer(dead, name="dead", rich_help_panel="Messages")
 
 

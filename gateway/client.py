@@ -1,6 +1,6 @@
 """The HTTP API as commands use it: the Python client, its errors told as those of the user."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
@@ -35,6 +35,15 @@ class ApiClient:
             Client(self._url, checked_key(self._key), timeout_s=TIMEOUT_S, retries=RETRIES) as client,
         ):
             found: dict[str, Any] = client.request(method, path, body, headers=given, idempotency_key=key)
+            return found
+
+    def get(self, path: str, params: Mapping[str, str]) -> dict[str, Any]:
+        """What is found there. Raises UserError."""
+        with (
+            told_to_users(self._url),
+            Client(self._url, checked_key(self._key), timeout_s=TIMEOUT_S, retries=RETRIES) as client,
+        ):
+            found: dict[str, Any] = client.request("GET", path, params=params)
             return found
 
 

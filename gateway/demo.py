@@ -112,14 +112,14 @@ def result_of(messages: int, report: Report, seconds: float) -> Result:
 
 
 async def run_demo(settings: Settings, messages: int) -> Result:
-    """How it went, told on the terminal too. Raises UserError, EmbeddedKafkaError."""
+    """How it went, told on the terminal too. Raises UserError, EmbeddedServerError."""
     out = console()
     running = asyncio.current_task()
     assert running is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, running.cancel)  # stop the children, clean up
     began_ms = SystemClock().now_ms()
     with tempfile.TemporaryDirectory(prefix="clepsydra-demo-") as data:
-        out.print(f"Starting Kafka, scheduler, courier, gateway and a webhook receiver in {data} ...")
+        out.print(f"Starting Kafka, PostgreSQL, our processes and a webhook receiver in {data} ...")
         stack = LocalStack(Path(data), port=0, tell=lambda line: out.print(escape(line)), settings=settings)
         async with stack:
             receiver = await _start_receiver(stack)
@@ -224,7 +224,7 @@ def _say(stack: LocalStack, progress: Progress, result: Result) -> None:
     )
     out.print(f"lateness at the receiver: p50 {late.p50} ms, p99 {late.p99} ms, max {late.max} ms\n")
     used = table("process", "CPU s", "memory MB", "restarts")
-    pids = [("kafka", stack.kafka.pid, 0)]
+    pids = [("kafka", stack.kafka.pid, 0), ("postgres", stack.postgres.pid, 0)]
     pids += [(child.spec.name, child.pid or 0, child.restarts) for child in stack.supervisor.children]
     for name, pid, restarts in pids:
         found = usage(pid)

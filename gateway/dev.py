@@ -12,7 +12,7 @@ from topology.settings import Settings
 
 
 async def run_dev(settings: Settings, data: Path, *, port: int, fresh: bool) -> None:
-    """Runs until SIGINT or SIGTERM. Raises UserError, EmbeddedKafkaError."""
+    """Runs until SIGINT or SIGTERM. Raises UserError, EmbeddedServerError."""
     out = console()
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -20,7 +20,7 @@ async def run_dev(settings: Settings, data: Path, *, port: int, fresh: bool) -> 
     stack = LocalStack(
         data, port=port, fresh=fresh, tell=lambda line: out.print(escape(line)), settings=settings, dashboard=True
     )
-    out.print("Starting Kafka, scheduler, courier and gateway ...")
+    out.print("Starting Kafka, PostgreSQL, scheduler, courier, archivist and gateway ...")
     until_stop = asyncio.create_task(stop.wait())
     running = asyncio.create_task(_run(stack, stop))
     await asyncio.wait([running, until_stop], return_when=asyncio.FIRST_COMPLETED)
@@ -51,11 +51,13 @@ def _say(stack: LocalStack) -> None:
   Dashboard {stack.dashboard_url or "off: install the extra, pip install 'clepsydra[dashboard]'"}
   API key   {key}
   Kafka     {stack.kafka.bootstrap}
+  Postgres  {stack.postgres.url}
   Logs      {escape(str(stack.logs))}
 
 In another terminal:
   export CLEPSYDRA_URL={stack.url} CLEPSYDRA_API_KEY={key} CLEPSYDRA_BROKERS={stack.kafka.bootstrap}
   clepsydra send --in 5s --channel log --body hello
+  clepsydra list
   clepsydra topics tail events
 
 Ctrl-C stops it; the data stays in {escape(str(stack.data))} (--fresh starts with none).

@@ -17,6 +17,7 @@ from gateway.cli_topics import all_specs
 from gateway.client import reason
 from gateway.version import version
 from schemas.times import at
+from topology.archive_errors import ArchiveAwayError
 from topology.clients import client_arguments
 from topology.settings import Settings, SettingsError, load_settings
 from topology.topic_admin import check_topics
@@ -26,6 +27,9 @@ FREE_BYTES_MIN = 1 << 30
 CLOCK_OFF_S_MAX = 2.0
 BUILT = datetime(2026, 1, 1, tzinfo=UTC)
 TIMEOUT_S = 5
+BEHIND_MAX = 10_000
+"""Half a second's work of an archivist: more than that is not its pace."""
+ARCHIVIST_REMEDY = "see whether `clepsydra worker archivist` runs, and its log"
 KAFKA_REMEDY = "start it (`clepsydra dev` brings one), or correct CLEPSYDRA_BROKERS"
 
 
@@ -50,6 +54,7 @@ async def examine(url: str, api_key: str | None, now_ms: int) -> list[Finding]:
         _data(settings),
     ]
     findings += [finding async for finding in _kafka(settings)]
+    findings += [finding async for finding in _archive(settings)]
     findings += [finding async for finding in _gateway(url, api_key, now_ms)]
     return findings
 
@@ -99,6 +104,30 @@ async def _kafka(settings: Settings) -> AsyncIterator[Finding]:
         yield Finding("kafka", "wrong", f"{settings.brokers}: {fault}", KAFKA_REMEDY)
     finally:
         await admin.close()
+
+
+async def _archive(settings: Settings) -> AsyncIterator[Finding]:
+    """PostgreSQL, and how far the archivist has come in it."""
+    from gateway.cli_archive import read_status  # noqa: PLC0415  it needs the driver, which no other check does
+
+    if settings.postgres is None:
+        remedy = "set CLEPSYDRA_POSTGRES and run `clepsydra worker archivist`, if lists are wanted"
+        yield Finding("archive", "note", "none: lists and searches answer 503, all else works", remedy)
+        return
+    try:
+        status = await read_status(settings)
+    except ArchiveAwayError as away:
+        yield Finding("archive", "wrong", away.why, away.remedy)
+    except KafkaError as fault:
+        yield Finding("archive", "note", f"PostgreSQL answers; how far it is cannot be told without Kafka ({fault})")
+    else:
+        found = f"{status.behind} events behind, {status.rows['messages']} messages"
+        if status.as_of is None:
+            yield Finding("archive", "wrong", "no archivist has begun", ARCHIVIST_REMEDY)
+        elif status.behind > BEHIND_MAX:
+            yield Finding("archive", "wrong", found, ARCHIVIST_REMEDY)
+        else:
+            yield Finding("archive", "ok", found)
 
 
 async def _gateway(url: str, api_key: str | None, now_ms: int) -> AsyncIterator[Finding]:

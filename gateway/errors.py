@@ -5,9 +5,9 @@ import os
 from aiokafka.errors import KafkaConnectionError, KafkaError
 
 from schemas.wire import NewerRecordError
+from topology.archive_errors import ArchiveAwayError, RebuildRunsError
 from topology.commander_errors import CommanderStartError
 from topology.embedded_errors import EmbeddedServerError
-from topology.postgres import ArchiveAwayError
 from topology.settings import SettingsError
 from topology.topic_admin import TopicsError
 
@@ -19,6 +19,7 @@ class UserError(Exception):
 TOLD = (
     UserError,
     ArchiveAwayError,
+    RebuildRunsError,
     CommanderStartError,
     EmbeddedServerError,
     NewerRecordError,

@@ -29,7 +29,7 @@ from gateway.queries import (
 )
 from schemas.message import Content
 from topology.archive import Archive, LetterKey, MessageKey
-from topology.postgres import ArchiveAwayError, ArchiveMissingError
+from topology.archive_errors import ArchiveAwayError, ArchiveMissingError
 
 T = TypeVar("T")
 

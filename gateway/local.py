@@ -1,4 +1,4 @@
-"""Everything on this machine: an embedded Kafka, its topics, and our processes as children."""
+"""Everything on this machine: an embedded Kafka and PostgreSQL, topics, and our processes as children."""
 
 import asyncio
 import secrets
@@ -17,7 +17,9 @@ from gateway.cli_topics import all_specs
 from gateway.errors import UserError
 from gateway.supervisor import ChildSpec, Supervisor, last_words
 from topology.clients import client_arguments
+from topology.embedded_errors import EmbeddedServerError
 from topology.embedded_kafka import EmbeddedKafka
+from topology.embedded_postgres import EmbeddedPostgres
 from topology.embedded_process import free_port, port_is_free
 from topology.partitions import one_in_each
 from topology.settings import Settings, load_settings
@@ -25,13 +27,16 @@ from topology.topic_admin import create_topics
 
 READY_WITHIN_S = 60
 LOOK_AGAIN_S = 0.1
+POSTGRES_LOOK_S = 1.0
+ARCHIVE_NICE = 5
+"""On one machine the archive stands back: it may be a moment behind, what is due may not."""
 RESTARTS_MAX = 4
 """Before it is ready; then waiting longer helps nobody."""
 Tell = Callable[[str], None]
 
 
 class LocalStack:
-    """Kafka, scheduler, courier and gateway; enter it to start them, leave it to stop them, the last one first."""
+    """Kafka, PostgreSQL and our processes; enter it to start them, leave it to stop them, the last one first."""
 
     def __init__(
         self, data: Path, *, port: int, fresh: bool = False, tell: Tell, settings: Settings, dashboard: bool = False
@@ -45,6 +50,7 @@ class LocalStack:
         self._with_dashboard = dashboard
         self._stack = AsyncExitStack()
         self.kafka = EmbeddedKafka(self.data / "kafka", fresh=fresh, progress=tell)
+        self.postgres = EmbeddedPostgres(self.data / "postgres", fresh=fresh, nice=ARCHIVE_NICE, progress=tell)
         self.supervisor = Supervisor(self.logs, tell)
 
     async def __aenter__(self) -> Self:
@@ -73,7 +79,7 @@ class LocalStack:
         for port in (self._port, self._port + 1)[: 1 + (self.dashboard_url is not None)]:
             if not port_is_free(port):
                 raise UserError(f"port {port} is taken: stop what listens there, or give another with --port")
-        await self._stack.enter_async_context(self.kafka)
+        await self._start_servers()
         if self._fresh:
             shutil.rmtree(self.data / "state", ignore_errors=True)
         self.settings = self._settings()
@@ -85,10 +91,36 @@ class LocalStack:
             ("courier", "worker", "courier"),
             ("gateway", "gateway"),
             *self._dashboard(),
+            ("archivist", "worker", "archivist"),
         ):
+            nice = ARCHIVE_NICE if name == "archivist" else 0
             await self.supervisor.start(
-                ChildSpec(name=name, arguments=["gateway.cli", *arguments], environment=environment)
+                ChildSpec(name=name, arguments=["gateway.cli", *arguments], environment=environment, nice=nice)
             )
+
+    async def _start_servers(self) -> None:
+        """Side by side. Raises EmbeddedServerError."""
+        servers = (self.kafka, self.postgres)
+        for server in servers:
+            self._stack.push_async_callback(server.stop)
+        started = await asyncio.gather(*(server.start() for server in servers), return_exceptions=True)
+        for fault in started:
+            if isinstance(fault, BaseException):
+                raise fault
+        keeping = asyncio.create_task(self._keep_postgres(), name="keep postgres")
+        self._stack.push_async_callback(_ended, keeping)
+
+    async def _keep_postgres(self) -> None:
+        """Started again when it ends; the archivist waits meanwhile and nothing else needs it."""
+        while True:
+            await asyncio.sleep(POSTGRES_LOOK_S)
+            if not self.postgres.running:
+                self._tell(f"PostgreSQL ended and is started again: see {self.postgres.log}")
+                self.postgres.kill()
+                try:
+                    await self.postgres.start()
+                except EmbeddedServerError as fault:
+                    self._tell(f"{fault.what}: {fault.why}")
 
     def _dashboard(self) -> list[tuple[str, ...]]:
         if self.dashboard_url is None:
@@ -100,6 +132,7 @@ class LocalStack:
         key, secret = self._given.api_key, self._given.webhook_secret
         return load_settings(
             brokers=self.kafka.bootstrap,
+            postgres=self.postgres.url,
             data=self.data / "state",
             api_key=key or _kept(self.data / "api-key", lambda: secrets.token_hex(16)),
             webhook_secret=secret or _kept(self.data / "webhook-secret", _webhook_secret),
@@ -132,6 +165,11 @@ class LocalStack:
                 raise UserError(f"{child.spec.name} does not stay up; the end of {child.log}: {last_words(child.log)}")
 
 
+async def _ended(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
 async def _answers(session: aiohttp.ClientSession, probe: str) -> bool:
     """Whether the owner says that it has no such message."""
     try:
@@ -154,8 +192,10 @@ def _environment(settings: Settings) -> dict[str, str]:
     """What the children are told: what differs from their defaults or from our own environment."""
     assert settings.api_key is not None
     assert settings.webhook_secret is not None
+    assert settings.postgres is not None
     return {
         "CLEPSYDRA_BROKERS": settings.brokers,
+        "CLEPSYDRA_POSTGRES": settings.postgres,
         "CLEPSYDRA_DATA": str(settings.data),
         "CLEPSYDRA_API_KEY": settings.api_key.get_secret_value(),
         "CLEPSYDRA_WEBHOOK_SECRET": settings.webhook_secret.get_secret_value(),

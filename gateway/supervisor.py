@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -20,12 +21,13 @@ WORDS_MAX = 300
 
 
 class ChildSpec(Struct, frozen=True, kw_only=True):
-    """What to run: a command of ours, its environment, and how long it may take to stop."""
+    """What to run: a command of ours, its environment, how long it may take to stop, how far it stands back."""
 
     name: str
     arguments: Sequence[str]
     environment: Mapping[str, str]
     grace_s: float = 20.0
+    nice: int = 0
 
     @property
     def command(self) -> list[str]:
@@ -108,7 +110,7 @@ class Child:
                 stderr=log,
                 env={**os.environ, **self.spec.environment},
                 start_new_session=True,  # Ctrl-C is for us, who stop them in order
-                preexec_fn=die_with_parent,
+                preexec_fn=partial(die_with_parent, self.spec.nice),
             )
 
     def _signal(self, number: signal.Signals) -> None:

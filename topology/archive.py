@@ -7,7 +7,8 @@ from typing import Any, Literal, NamedTuple, Self
 
 from msgspec import Struct
 
-from topology.postgres import ArchiveAwayError, ArchiveMissingError, connection, make_pool
+from topology.archive_errors import ArchiveAwayError, ArchiveMissingError
+from topology.postgres import connection, make_pool
 from topology.settings import Settings
 from topology.sql import all_of, queries
 

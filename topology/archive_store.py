@@ -1,19 +1,25 @@
 """Events into Postgres: one transaction per batch, with how far it reaches, so each event counts once."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
+import structlog
 
 from agents.archive_events import EventBatch, OvertakenError, Reach, StoreAwayError
-from schemas.archive import DeliveryRow, EventRow, MessageRow, Placed, Rows, rows_of
-from topology.postgres import ArchiveAwayError, connection
+from schemas.archive import DeliveryRow, EventRow, MessageRow, Placed, Rows, rows_of, rows_of_live
+from schemas.rows import Row
+from topology.archive_errors import ArchiveAwayError
+from topology.postgres import connection
 from topology.sql import all_of, queries
 
+logger = structlog.get_logger(__name__)
 MONTH_LOCK = 0x636C6571
 FORGET_SLICE = 5_000
-DEADLOCKS = (asyncpg.TransactionRollbackError, asyncpg.InsufficientResourcesError)
+UNSTORABLE = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, OverflowError, TypeError, ValueError)
+"""Of a value: too large a number, too long a key, what no text may hold."""
+PASSING = (asyncpg.TransactionRollbackError, asyncpg.InsufficientResourcesError)
 """Of the moment: a deadlock, a full disk, too many connections."""
 
 
@@ -51,12 +57,17 @@ class PostgresEventStore:
         try:
             await self._make_months(batch.placed)
             async with connection(self.pool) as db:
-                await _staging(db)
+                await queries.staging(db)
                 async with db.transaction():
                     await self._store(db, batch)
         except ArchiveAwayError as away:
             raise StoreAwayError(away.why) from away
-        except DEADLOCKS as error:
+        except PASSING as error:
+            raise StoreAwayError(str(error)) from error
+        except (OvertakenError, asyncpg.CheckViolationError) as error:
+            self._months.clear()  # a rebuilt archive has its own
+            if isinstance(error, OvertakenError):
+                raise
             raise StoreAwayError(str(error)) from error
 
     async def _store(self, db: Any, batch: EventBatch) -> None:
@@ -67,13 +78,24 @@ class PostgresEventStore:
             return
         ids = [placed.event.event_id for placed in batch.placed]
         known = {row["event_id"] for row in await all_of(queries.known_events(db, event_ids=ids))}
-        rows = rows_of((p for p in batch.placed if p.event.event_id not in known), bodies=self._bodies)
-        await _write(db, rows)
+        await self._write(db, [placed for placed in batch.placed if placed.event.event_id not in known])
+
+    async def _write(self, db: Any, placed: list[Placed]) -> None:
+        """What Postgres cannot hold harms itself only: it is left out, and told."""
+        try:
+            async with db.transaction():
+                await _write(db, rows_of(placed, bodies=self._bodies))
+        except UNSTORABLE as fault:
+            if len(placed) == 1:
+                leave_out(placed[0], fault)
+                return
+            for each in placed:
+                await self._write(db, [each])
 
     async def _make_months(self, placed: Iterable[Placed]) -> None:
         """The months of these events and, ahead of time, the ones after them."""
         wanted = {month(p.event.at) for p in placed}
-        wanted |= {month(m + timedelta(days=32)) for m in wanted}
+        wanted |= {month(m + timedelta(days=32)) for m in wanted if m.year < MAXYEAR}
         missing = sorted(wanted - self._months)
         if not missing:
             return
@@ -82,6 +104,22 @@ class PostgresEventStore:
             for each in missing:
                 await queries.make_events_month(db, month=each.date())
         self._months |= wanted
+
+    async def store_live(self, rows: Iterable[tuple[Row, int]]) -> None:
+        """Rows of the timetable, each with its partition, where no event has told of them. Raises ArchiveAwayError."""
+        messages: dict[tuple[str, int], MessageRow] = {}
+        deliveries: dict[tuple[str, int, int], DeliveryRow] = {}
+        for row, partition in rows:
+            message, found = rows_of_live(row, partition, bodies=self._bodies)
+            messages[message.id, message.birth] = message
+            deliveries |= {(d.id, d.birth, d.target): d for d in found}
+        async with connection(self.pool) as db:
+            await queries.staging(db)
+            async with db.transaction():
+                await _copy(db, "staged_messages", MessageRow, messages.values())
+                await queries.merge_live_messages(db)
+                await _copy(db, "staged_deliveries", DeliveryRow, deliveries.values())
+                await queries.merge_live_deliveries(db)
 
     async def forget(self, now: datetime, retention: timedelta) -> list[str]:
         """Drops what is older than the retention; the names of the dropped months. Raises ArchiveAwayError."""
@@ -97,6 +135,12 @@ class PostgresEventStore:
     async def _forget_some(self, db: Any, moment: datetime) -> bool:
         done = await queries.forget_messages(db, moment=moment, limit=FORGET_SLICE)
         return str(done).rpartition(" ")[2] not in ("0", "")
+
+
+def leave_out(placed: Placed, fault: Exception) -> None:
+    """Told, and left where it is: in Kafka."""
+    place = f"events/{placed.partition}/{placed.position}"
+    logger.error("event_not_stored", place=place, event_id=placed.event.event_id[:200], reason=repr(fault)[:500])
 
 
 def month(moment: datetime) -> datetime:
@@ -117,19 +161,19 @@ async def _advance(db: Any, reaches: dict[int, Reach]) -> set[int]:
     return {row["partition"] for row in found}
 
 
-async def _staging(db: Any) -> None:
-    await queries.staging(db)
-
-
 async def _write(db: Any, rows: Rows) -> None:
     """Events are new and copied as they are; messages and deliveries are merged into what is there."""
-    await db.copy_records_to_table("events", records=rows.events, columns=EventRow._fields)
-    await db.copy_records_to_table("staged_messages", records=rows.messages, columns=MessageRow._fields)
+    await _copy(db, "events", EventRow, rows.events)
+    await _copy(db, "staged_messages", MessageRow, rows.messages)
     await queries.merge_messages(db)
     if rows.deliveries:
-        await db.copy_records_to_table("staged_deliveries", records=rows.deliveries, columns=DeliveryRow._fields)
+        await _copy(db, "staged_deliveries", DeliveryRow, rows.deliveries)
         await queries.merge_deliveries(db)
     for erased in (row for row in rows.messages if row.erased):
         first = f"{erased.id}!{erased.birth}!"
         await queries.erase_events(db, first=first, after=first[:-1] + '"')
         await queries.erase_deliveries(db, id=erased.id, birth=erased.birth)
+
+
+async def _copy(db: Any, table: str, kind: Any, rows: Iterable[Any]) -> None:
+    await db.copy_records_to_table(table, records=rows, columns=kind._fields)

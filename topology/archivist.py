@@ -15,11 +15,12 @@ from schemas.events import Unreadable
 from schemas.times import at
 from schemas.wire import UnreadableError, encode
 from topology.app import ClepsydraApp, leave, make_app
+from topology.archive_errors import ArchiveAwayError, ArchiveMissingError
 from topology.archive_store import PostgresEventStore
 from topology.clock import SystemClock
 from topology.event_reader import EventReader
 from topology.health import Readiness
-from topology.postgres import ArchiveAwayError, ArchiveMissingError, make_pool, migrate, schema_of
+from topology.postgres import make_pool, migrate, schema_of
 from topology.producer import Kafka
 from topology.settings import Settings
 from topology.topics import TopicNames

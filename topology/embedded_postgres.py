@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, Self
@@ -56,13 +57,19 @@ class EmbeddedPostgres:
     """
 
     def __init__(
-        self, data: Path, *, fresh: bool = False, progress: Callable[[str], None] = lambda _line: None
+        self,
+        data: Path,
+        *,
+        fresh: bool = False,
+        nice: int = 0,
+        progress: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self.data = data.resolve()
         self.log = self.data / "postgres.log"
         self._cluster = self.data / "cluster"
         self._password = self.data / "password"
         self._fresh = fresh
+        self._nice = nice
         self._progress = progress
         self._port: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -217,7 +224,7 @@ class EmbeddedPostgres:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for us, who stop it after those who use it
-                preexec_fn=die_with_parent,  # noqa: PLW1509  one prctl call, no Python lock is taken
+                preexec_fn=partial(die_with_parent, self._nice),  # noqa: PLW1509  one prctl call, no Python lock is taken
                 **_as_user(),
             )
 

@@ -2,6 +2,7 @@
 
 import ctypes
 import fcntl
+import os
 import random
 import shutil
 import signal
@@ -70,8 +71,13 @@ def lock_directory(
     return held
 
 
-def die_with_parent() -> None:
-    """Called in the child before exec: on Linux the kernel kills it when the thread that started it ends."""
+def die_with_parent(nice: int = 0) -> None:
+    """Called in the child before exec: on Linux the kernel kills it when the thread that started it ends.
+
+    `nice`: how far it stands back behind others for the processor.
+    """
+    if nice:
+        os.nice(nice)
     if LIBC is not None:
         LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

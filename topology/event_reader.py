@@ -16,9 +16,9 @@ from agents.archive_events import EventBatch, OvertakenError, Reach
 from schemas.archive import Placed
 from schemas.times import at
 from schemas.wire import UnreadableError, read_event
+from topology.archive_errors import ArchiveAwayError
 from topology.clients import client_arguments
 from topology.clock import SystemClock
-from topology.postgres import ArchiveAwayError
 from topology.settings import Settings
 from topology.topics import MIB, TopicNames
 

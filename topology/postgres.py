@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from topology.archive_errors import ArchiveAwayError, ArchiveMissingError
 from topology.settings import Settings
 from topology.sql import MIGRATIONS, all_of, queries
 
@@ -25,22 +26,6 @@ AWAY = (
 """No connection, a lost one, or a server that starts, stops or is told to cancel: it may be well again soon."""
 CHANGED = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.FeatureNotSupportedError)
 """Tables that are not there yet, or were swapped for rebuilt ones while a statement was prepared for the old."""
-
-
-class ArchiveAwayError(Exception):
-    """The archive cannot be asked or written now: why, and what to do."""
-
-    def __init__(self, why: str, remedy: str = "see whether PostgreSQL runs, and CLEPSYDRA_POSTGRES") -> None:
-        super().__init__(f"{why}: {remedy}")
-        self.why = why
-        self.remedy = remedy
-
-
-class ArchiveMissingError(ArchiveAwayError):
-    """No archive is configured."""
-
-    def __init__(self) -> None:
-        super().__init__("CLEPSYDRA_POSTGRES is not set", "set it, and run `clepsydra worker archivist`")
 
 
 def schema_of(settings: Settings) -> str:
@@ -83,6 +68,8 @@ async def connection(pool: Any) -> AsyncIterator[Any]:
         remedy = "an archivist makes the tables when it starts: run `clepsydra worker archivist`"
         raise ArchiveAwayError(f"its tables are not there ({error})", remedy) from error
     except AWAY as error:
+        if isinstance(error, ValueError):  # a value that cannot be sent; the connection is well
+            raise
         raise ArchiveAwayError(f"PostgreSQL cannot be used ({reason(error)})") from error
 
 

@@ -52,7 +52,7 @@ CREATE TEMP TABLE IF NOT EXISTS staged_deliveries ON COMMIT DELETE ROWS AS SELEC
 -- name: merge_messages()!
 -- Staged messages into those that are there: what events did not say stays; an older position changes nothing.
 INSERT INTO messages AS m
-SELECT id, birth, partition, position, revision, state, coalesce(due_at, updated_at), priority, account, flow,
+SELECT id, birth, partition, position, revision, state, coalesce(due_at, created_at), priority, account, flow,
        channels, tags, message, body, body_base64, created_at, updated_at, finished_at, erased
 FROM staged_messages
 ON CONFLICT (id, birth) DO UPDATE SET
@@ -75,6 +75,42 @@ ON CONFLICT (id, birth) DO UPDATE SET
                        ELSE coalesce(excluded.finished_at, m.finished_at) END,
     erased = m.erased OR excluded.erased
 WHERE excluded.position > m.position;
+
+-- name: merge_live_messages()!
+-- Staged rows of the timetable: only what no event told. What has a position was told by events.
+INSERT INTO messages AS m SELECT * FROM staged_messages
+ON CONFLICT (id, birth) DO UPDATE SET
+    revision = CASE WHEN m.position < 0 THEN excluded.revision ELSE m.revision END,
+    state = CASE WHEN m.position < 0 OR m.state IS NULL THEN excluded.state ELSE m.state END,
+    updated_at = CASE WHEN m.position < 0 THEN excluded.updated_at ELSE m.updated_at END,
+    finished_at = CASE WHEN m.position < 0 THEN excluded.finished_at ELSE m.finished_at END,
+    due_at = excluded.due_at,
+    priority = excluded.priority,
+    account = excluded.account,
+    flow = excluded.flow,
+    channels = excluded.channels,
+    tags = excluded.tags,
+    message = excluded.message,
+    body = excluded.body,
+    body_base64 = excluded.body_base64,
+    created_at = excluded.created_at
+WHERE (m.position < 0 OR m.message IS NULL) AND NOT m.erased;
+
+-- name: merge_live_deliveries()!
+-- The same for their deliveries.
+INSERT INTO deliveries AS d SELECT * FROM staged_deliveries
+ON CONFLICT (id, birth, target) DO UPDATE SET
+    state = excluded.state,
+    turn = excluded.turn,
+    attempts = excluded.attempts,
+    due_at = excluded.due_at,
+    started_at = excluded.started_at,
+    updated_at = excluded.updated_at,
+    maybe_sent = excluded.maybe_sent,
+    held = excluded.held,
+    reason = excluded.reason,
+    response = excluded.response
+WHERE d.position < 0;
 
 -- name: erase_events(first, after)!
 -- What the events of an erased message held of it; its key begins with the id and the birth.

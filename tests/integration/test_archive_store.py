@@ -1,5 +1,6 @@
 """The archive's tables on a real PostgreSQL: each event once, nothing backwards, pages that stay where they are."""
 
+import secrets
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,8 +16,9 @@ from schemas.lifecycle import MessageState
 from schemas.outcomes import Rejected, Response
 from schemas.times import ms_of
 from topology.archive import Archive, Filter, LetterKey, MessageKey
+from topology.archive_errors import ArchiveAwayError
 from topology.archive_store import PostgresEventStore
-from topology.postgres import ArchiveAwayError, make_pool, migrate, schema_of
+from topology.postgres import make_pool, migrate, schema_of
 from topology.settings import load_settings
 
 T0 = datetime(2026, 11, 24, 8, tzinfo=UTC)
@@ -151,6 +153,20 @@ async def test_bodies_are_kept_out_where_it_was_asked_for(settings, store, archi
             text = str([dict(row) for row in await db.fetch(f"SELECT * FROM {table}")])
             assert "hello" not in text
             assert "said" not in text
+
+
+async def test_an_event_that_cannot_be_stored_is_left_out_alone(store, archive):
+    def written(id_, revision):
+        return Event(
+            event_id=f"{id_}!1!finished!1", kind="finished", id=id_, at=T0, birth=1, revision=revision,
+            state=MessageState.DEAD,
+        )  # fmt: skip
+
+    await store.store(batch([*life("m"), written("large", 2**40), written("long", 1), *life("n")]))
+    assert set(await ids(archive)) == {"m", "n", "long"}
+    await store.store(batch([written(secrets.token_hex(9_000), 1), *life("o")], start=4))
+    assert "o" in await ids(archive)
+    assert await archive.caught_up({0: 6}, timeout_s=0.1)
 
 
 async def test_pages_go_on_where_the_last_one_ended_whatever_is_inserted_meanwhile(store, archive):

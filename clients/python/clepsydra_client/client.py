@@ -71,6 +71,7 @@ class Api(Group[M]):
         path: str,
         content: Any = None,
         *,
+        params: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         idempotency_key: str | None = None,
     ) -> Call[Any]:
@@ -79,6 +80,7 @@ class Api(Group[M]):
             method=method,
             path=path,
             read=lambda found: found.json() if found.content else None,
+            params=params or {},
             headers=headers or {},
             content=None if content is None else encoded(content),
             key=idempotency_key,
