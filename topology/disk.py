@@ -14,6 +14,8 @@ MIB = 1024 * 1024
 WRITE_BUFFER_BYTES = 4 * MIB
 BLOCK_CACHE_BYTES = 2 * MIB
 BLOOM_BITS = 10
+LOADED_FILES_MAX = 200
+"""So many files a load may leave unmerged before writing is held up: 4 MiB each."""
 LOCK_NAME = "lock"
 BROKEN_NAME = "broken"
 
@@ -79,6 +81,11 @@ def open_database(path: Path) -> Rdict:
         raise DiskError(f"{path} cannot be opened: {error}") from error
 
 
+def compact_by_itself(db: Rdict, *, on: bool) -> None:
+    """Whether files are merged while it is written: not while a million rows are loaded, they would be merged many times."""
+    db.set_options({"disable_auto_compactions": "false" if on else "true"})
+
+
 def close_database(db: Rdict) -> None:
     """Release the files; twice does nothing."""
     with suppress(DbClosedError):
@@ -108,6 +115,8 @@ def _options() -> Options:
     options.set_write_buffer_size(WRITE_BUFFER_BYTES)
     options.set_max_write_buffer_number(3)
     options.set_max_background_jobs(2)
+    options.set_level_zero_slowdown_writes_trigger(LOADED_FILES_MAX)
+    options.set_level_zero_stop_writes_trigger(2 * LOADED_FILES_MAX)
     options.set_max_open_files(256)
     options.set_keep_log_file_num(2)
     options.set_max_log_file_size(MIB)

@@ -14,7 +14,7 @@ from schemas.rows import Row
 from schemas.times import ms_of
 from schemas.windows import NOTHING, Counts, added, count_changes
 from schemas.wire import read_placed, read_timetable
-from topology.disk import broken, close_database, open_database, wipe_directory
+from topology.disk import broken, close_database, compact_by_itself, open_database, wipe_directory
 
 COUNT, DUE, FORGET, META, ROW = b"c", b"d", b"f", b"m", b"r"
 FORMAT = 2
@@ -59,6 +59,8 @@ class RocksMirror:
         self._topic_id = meta.topic_id
         self._take(meta)
         self.counts: dict[int, Counts] = dict(self._stored_counts())
+        if self._loading:
+            compact_by_itself(db, on=False)
 
     def _take(self, meta: Meta) -> None:
         self.applied = meta.applied
@@ -191,6 +193,8 @@ class RocksMirror:
         self.counts.clear()
         self._take(Meta(self._cluster_id, self._topic_id, 0))
         self._loading = self._loaded_at > UNLOGGED_AT_LEAST
+        if self._loading:
+            compact_by_itself(self._db, on=False)
 
     def close(self) -> None:
         """Release the files; twice does nothing."""
@@ -217,6 +221,7 @@ class RocksMirror:
             if self._loading and self.applied >= self._loaded_at:
                 self._db.flush()  # before the first logged write: its replay must find all that was before
                 self._loading = False
+                compact_by_itself(self._db, on=True)
         except Exception as error:
             raise broken(self._path, error) from error
 
