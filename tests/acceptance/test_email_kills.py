@@ -16,7 +16,7 @@ from system import System, new_id, now_ms, say, until
 
 from schemas.commands import Create
 
-KILLS = int(os.environ.get("CLEPSYDRA_EMAIL_KILLS", "6"))
+KILLS = int(os.environ.get("CLEPSYDRA_EMAIL_KILLS", "3"))
 PHASES = ("before", "in", "after")
 HOLD_S = 60
 
