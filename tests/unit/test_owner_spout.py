@@ -293,3 +293,14 @@ async def test_what_a_former_owner_may_have_emitted_goes_to_the_couriers_though_
     world.flows.put("acme", limits(paused=True))
     world.write(a_row(a_message(flow="acme"), {"turn_epoch": EPOCH - 1, "due_at": at(NOON - 60_000)}))
     assert await world.emit() == [("m", 1)]
+
+
+async def test_of_a_herd_due_at_one_instant_those_of_others_are_found_before_one_account_has_all_places():
+    world = World(in_flight_max=100)
+    for n in range(600):
+        world.write(a_row(a_message(f"a-big-{n:03}", account="big")))
+    for n in range(20):
+        world.write(a_row(a_message(f"z-small-{n:02}", account=f"other-{n}")))
+    emitted = [id_ for id_, _ in await world.emit()]
+    assert len(emitted) == 100
+    assert sum(id_.startswith("z-small") for id_ in emitted) == 20
