@@ -1,6 +1,7 @@
 """The flows that have limits, as they are set now: one for a process, kept by its settings, asked on the way of messages."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
@@ -39,7 +40,12 @@ class Flows:
         `raised`: its rate has become higher, or is gone.
         """
         self._listeners.append(tell)
-        return lambda: self._listeners.remove(tell)
+
+        def unhear() -> None:
+            with suppress(ValueError):  # it may be called again
+                self._listeners.remove(tell)
+
+        return unhear
 
     def put(self, key: str, flow: Flow | None) -> None:
         """A flow is set, or its limits are gone."""
