@@ -25,8 +25,9 @@ from schemas.decide_schedule import (
     decide_schedule,
     early,
     excepted,
+    has_too_many_exceptions,
     needs_tending,
-    not_found_yet,
+    turned_down,
 )
 from schemas.decisions import Asked, Forgotten, Mark, Policy
 from schemas.ids import routing_key
@@ -126,13 +127,14 @@ class ScheduleKeeper:
         seen = self.seen(schedule_id)
         if seen.row is None:
             return "decide"
-        if self.mirror.get(item.id) is not None and seen.row.answered(asked.command.command_id) is None:
+        full = has_too_many_exceptions(seen.row, item.id)
+        if self.mirror.get(item.id) is not None and seen.row.answered(asked.command.command_id) is None and not full:
             return "decide"
-        decision = early(seen, item.id, asked.command.command_id, now, self.policy)
+        decision = None if full else early(seen, item.id, asked.command.command_id, now, self.policy)
         if decision is not None:
             self._take(schedule_id, decision, made, cursor=True)
             return "again"
-        decision = not_found_yet(seen, asked, now, self.policy)
+        decision = turned_down(seen, asked, now, self.policy)
         self._take(schedule_id, decision, made, cursor=False)
         if decision.answer is not None:
             made.answer(asked, decision.answer)

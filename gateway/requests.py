@@ -14,7 +14,7 @@ from gateway.problems import ProblemError, invalid
 from schemas.commands import Which
 from schemas.ids import ANY_ID_MAX, ID_MAX, id_fault
 from schemas.local_due import DueFold, DueGap, due_instant
-from schemas.message import Changes, Input, Message, check
+from schemas.message import Changes, Input, Message, check_given
 from schemas.wire import NOT_READ, Fault, explain
 
 REQUEST_BYTES_MAX = 1024 * 1024
@@ -42,7 +42,7 @@ class NewMessage(Message, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         """Raises ValueError, naming the field, for what types cannot say."""
         place_in_time(self)
-        check(self)
+        check_given(self)
 
     def named(self, message_id: str) -> Message:
         """The message with its id."""

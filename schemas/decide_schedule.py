@@ -34,6 +34,7 @@ from schemas.schedule_commands import (
 from schemas.schedule_draft import Draft, RowChange, ScheduleSeen, events_of_end, never_sent, was_taken_back
 from schemas.schedule_plan import PAUSE, make_up, plan, replan, set_back
 from schemas.schedule_rows import (
+    EXCEPTIONS_MAX,
     MANUAL,
     ExceptionTo,
     Paused,
@@ -382,13 +383,26 @@ def early(
     return _made(draft)
 
 
-def not_found_yet(seen: ScheduleSeen, asked: Asked, now_ms: int, policy: Policy) -> ScheduleDecision:
+def has_too_many_exceptions(row: ScheduleRow, occurrence_id: str) -> bool:
+    """Whether no more can be done to single occurrences."""
+    return len(row.exceptions) >= EXCEPTIONS_MAX and key_of(occurrence_id) not in row.exceptions
+
+
+def turned_down(seen: ScheduleSeen, asked: Asked, now_ms: int, policy: Policy) -> ScheduleDecision:
     """An occurrence is none of the plan, or not now; remembered by its schedule, which may make it later."""
     row, command = seen.row, asked.command
     assert row is not None
     known = row.answered(command.command_id)
-    note = known or Remembered(command_id=command.command_id, offset=asked.offset, result="not_found")
-    answer = Answer(command_id=command.command_id, id=command.id, result="not_found", repeated=known is not None)
+    full = has_too_many_exceptions(row, command.id)
+    note = known or Remembered(
+        command_id=command.command_id,
+        offset=asked.offset,
+        result="refused" if full else "not_found",
+        detail=f"`id` is of a schedule with {EXCEPTIONS_MAX} exceptions: edit the schedule instead" if full else "",
+    )
+    answer = Answer(
+        command_id=note.command_id, id=command.id, result=note.result, detail=note.detail, repeated=known is not None
+    )
     if known is not None:
         return ScheduleDecision(answer=answer)
     draft = Draft(row, seen, now_ms, policy)

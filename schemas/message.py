@@ -111,9 +111,14 @@ class Message(Content, frozen=True, kw_only=True):
     """What a sender asks for. Raises ValueError, naming the fault, for what types cannot say."""
 
     def __post_init__(self) -> None:
-        if self.occurrence is not None:
-            raise ValueError("`occurrence` is set by schedules alone: leave it out")
-        check(self)
+        check_given(self)
+
+
+def check_given(message: Content) -> None:
+    """Raises ValueError for what nobody may ask for, or is no message to accept."""
+    if message.occurrence is not None:
+        raise ValueError("`occurrence` is set by schedules alone: leave it out")
+    check(message)
 
 
 def check(message: Content) -> None:

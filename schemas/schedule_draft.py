@@ -18,7 +18,6 @@ from schemas.recurrence import SECOND, nominal_text
 from schemas.rows import Delivery, Moment, Remembered, Row
 from schemas.schedule import Missed, Overlap, message_of
 from schemas.schedule_rows import (
-    EXCEPTIONS_MAX,
     HISTORY_KEPT,
     MANUAL,
     SPANS_MAX,
@@ -270,8 +269,6 @@ class Draft:
         """The row with all that was collected; what is of no use any more is left out."""
         old = min(self.now, self.row.through) - EXCEPTION_KEPT
         kept = {k: e for k, e in self.exceptions.items() if (n := nominal_of(k)) is not None and n > old}
-        if len(kept) > EXCEPTIONS_MAX:
-            kept = dict(sorted(kept.items())[-EXCEPTIONS_MAX:])
         return replace(
             self.row,
             epoch=self.seen.epoch,

@@ -9,7 +9,7 @@ from schemas.recurrence import Occurrence, jittered_due, nominal_text, occurrenc
 from schemas.rows import Row
 from schemas.schedule import Definition, Missed
 from schemas.schedule_draft import Draft, never_sent, was_taken_back
-from schemas.schedule_rows import MANUAL, Past, nominal_of
+from schemas.schedule_rows import MANUAL, OPEN_MAX, Past, nominal_of
 
 MADE_MAX = 300
 LOOKED_MAX = 2_000
@@ -17,6 +17,7 @@ LOOKED_MAX = 2_000
 OUTAGE = "no scheduler ran"
 PAUSE = "it was paused"
 SOON = timedelta(milliseconds=1)
+FULL = timedelta(seconds=10)
 
 
 def plan(draft: Draft, cause: str = OUTAGE) -> None:
@@ -28,8 +29,9 @@ def plan(draft: Draft, cause: str = OUTAGE) -> None:
     while current is not None:
         if current.nominal > draft.now and current.nominal > horizon and _latest_ahead(draft) is not None:
             break
-        if looked == LOOKED_MAX or len(draft.changes) >= MADE_MAX:
-            draft.row = replace(draft.row, tend_at=draft.now)
+        if len(draft.open) >= OPEN_MAX or looked == LOOKED_MAX or len(draft.changes) >= MADE_MAX:
+            full = len(draft.open) >= OPEN_MAX
+            draft.row = replace(draft.row, tend_at=draft.now + (FULL if full else timedelta(0)))
             return
         following = next(source, None)
         _take(draft, current, following, cause)

@@ -12,7 +12,9 @@ from schemas.times import ms_of
 from schemas.versions import version
 
 HISTORY_KEPT = 50
-EXCEPTIONS_MAX = 1_000
+EXCEPTIONS_MAX = 2_000
+OPEN_MAX = 1_000
+"""So many runs wait or are under way: then no more are made, and those whose time passes are missed runs."""
 SPANS_MAX = 500
 MANUAL = "!manual"
 

@@ -7,6 +7,7 @@ import pytest
 from msgspec import Raw
 from night_shift import DAY, HOUR, NightShift
 
+from schemas.decisions import Policy
 from schemas.recurrence import nominal_text
 from schemas.schedule_commands import (
     ScheduleBackfill,
@@ -17,6 +18,7 @@ from schemas.schedule_commands import (
     ScheduleTrigger,
 )
 from schemas.times import at, ms_of
+from schemas.wire import encode
 
 MONDAY = datetime(2026, 9, 21, tzinfo=UTC)
 
@@ -183,6 +185,17 @@ def test_a_run_gives_way_to_a_former_one_that_is_not_finished():
     s.send = lambda *_: None  # it never ends
     s.work(s.now_ms + 3 * HOUR + 60_000)
     assert s.history("n") == [("21 01:00", "scheduled"), ("21 02:00", "skipped"), ("21 03:00", "skipped")]
+
+
+def test_no_more_runs_wait_than_a_row_can_hold():
+    policy = Policy(delays_ms={"log": (5_000,)}, horizon_ms=31 * DAY)
+    s = shift(policy=policy)
+    s.put("n", recurrence={"every": "PT1S"}, missed="all")
+    s.send = lambda *_: None  # the couriers are down
+    s.work(s.now_ms + 30 * 60_000)
+    row = s.table.get("n")
+    assert len(row.open) == 1_000
+    assert len(encode(row)) < 200_000
 
 
 def test_count_start_and_end_bound_a_schedule():
