@@ -149,6 +149,10 @@ class CourierPartition(CourierGuards):
         """The oldest unfinished due record; None before any was fed: what lies before that is not known here."""
         return None if self._first_fed is None else max(self._first_fed, self._order.low)
 
+    def idle(self) -> bool:
+        """Whether it works and has nothing in hand."""
+        return self.state == "running" and not self._inbox and self._in_hand == 0
+
     def abandon(self) -> None:
         """Let go at once: nothing more is sent, written, acked or done."""
         self.let_go("abandoned")

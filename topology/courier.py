@@ -98,7 +98,13 @@ class CourierGrants:
     async def standings(self) -> list[Standing]:
         """How far each partition that is caught up has come. Raises KafkaError."""
         return [
-            Standing(topic, n, self.done_before(topic, n, courier), await self.kafka.end_of(TopicPartition(topic, n)))
+            Standing(
+                topic,
+                n,
+                self.done_before(topic, n, courier),
+                await self.kafka.end_of(TopicPartition(topic, n)),
+                courier.idle(),
+            )
             for (channel, n), (courier, _) in list(self.couriers.items())
             if courier.state == "running"
             for topic in [self.names.due(channel)]

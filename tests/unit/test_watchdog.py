@@ -3,7 +3,7 @@
 import pytest
 from prometheus_client import CollectorRegistry
 
-from topology.watchdog import ALERT_AFTER, COMMIT_AFTER, EXIT_AFTER, Standing, StandsStillError, Watchdog
+from topology.watchdog import ALERT_AFTER, COMMIT_AFTER, EXIT_AFTER, IDLE_AFTER, Standing, StandsStillError, Watchdog
 from topology.watches import StandingMetrics
 
 
@@ -11,7 +11,7 @@ class World:
     """One partition: `done` of `end` finished, `committed` as Faust believes."""
 
     def __init__(self, *, restart_helps=True, commits=True):
-        self.done, self.end, self.committed = 10, 10, 10
+        self.done, self.end, self.committed, self.idle = 10, 10, 10, False
         self.commits, self.moved, self.ended = commits, [], []
         self.metrics = StandingMetrics(CollectorRegistry(), lambda: True, 4)
         self.dog = Watchdog(
@@ -20,7 +20,7 @@ class World:
         )  # fmt: skip
 
     async def standings(self):
-        return [Standing("due.x", 3, self.done, self.end)]
+        return [Standing("due.x", 3, self.done, self.end, self.idle)]
 
     async def commit(self, topic, partition, offset):
         self.moved.append((topic, partition, offset))
@@ -91,3 +91,23 @@ async def test_how_far_behind_it_is_and_that_it_stands_still_can_be_measured():
     assert (world.metrics.lags, world.metrics.still) == ({"due.x": 15}, {"due.x": 0})
     await world.look(ALERT_AFTER)
     assert world.metrics.still == {"due.x": 1}
+
+
+async def test_a_stream_that_brings_nothing_while_more_is_there_and_nothing_in_hand_ends_the_process():
+    world = World(restart_helps=False)
+    world.end, world.idle = 25, True
+    await world.look(IDLE_AFTER)
+    assert world.ended == []
+    await world.look(1)
+    assert "the stream brings none" in str(world.ended[0])
+
+
+async def test_one_that_is_idle_now_and_then_is_left_alone():
+    world = World()
+    for _ in range(EXIT_AFTER):
+        world.end += 5
+        world.idle = not world.idle
+        await world.look(1)
+        world.done = world.committed = world.end
+        await world.look(1)
+    assert world.ended == []
