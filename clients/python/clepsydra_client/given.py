@@ -60,13 +60,16 @@ class NewMessage(Body, total=False):
     allow_past: bool
     timezone: str
     gap: Literal["skip", "shift_forward", "shift_back"]
-    fold: Literal["first", "second", "both"]
+    fold: Literal["first", "second"]
 
 
 class Changes(TypedDict, total=False):
     """What to change: what is left out stays, None takes a value away."""
 
     due_at: Moment
+    timezone: str
+    gap: Literal["skip", "shift_forward", "shift_back"]
+    fold: Literal["first", "second"]
     to: str
     body: Any
     body_base64: str | None
