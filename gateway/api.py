@@ -7,6 +7,7 @@ from gateway.actions import actions_router, dead_letters_router
 from gateway.answering import Answering
 from gateway.bulk_routes import bulk_router
 from gateway.channel_routes import channels_router
+from gateway.docs_page import add_docs_page
 from gateway.flow_routes import flows_router
 from gateway.key_routes import keys_router
 from gateway.keys import Gate, KeyRing
@@ -33,7 +34,7 @@ repeated safely. Errors are RFC 9457 problem details, times RFC 3339 with an off
 def create_api(parts: Parts) -> FastAPI:
     """The app around parts that others start and stop. Raises ApiKeyMissingError without any API key."""
     settings, clock, commander, table = parts.settings, parts.clock, parts.commander, parts.table
-    app = FastAPI(title="Clepsydra", version=version(), description=DESCRIPTION, redoc_url=None)
+    app = FastAPI(title="Clepsydra", version=version(), description=DESCRIPTION, docs_url=None, redoc_url=None)
     app.state.gate = Gate(KeyRing(settings.api_key, table, clock), Rates(settings.request_rate), clock)
     metrics = GatewayMetrics(lambda: commander.waiting)
     observe(app, metrics)
@@ -51,6 +52,7 @@ def create_api(parts: Parts) -> FastAPI:
     app.include_router(flows_router(table, parts.windows, clock))
     app.include_router(keys_router(table, clock))
     _add_operations(app, commander, metrics)
+    add_docs_page(app)
     describe(app)
     return app
 

@@ -15,7 +15,7 @@ ANSWER = {"line": 1, "status": 201, "result": "accepted"} | ACCEPTED
 BULK = described(
     "write",
     {200: Shown("one answer per line, in the order of the lines", BulkAnswer, ANSWER, NDJSON)},
-    (415,),
+    (415, 422),
     asked=Shown("one message per line", NewMessage, NEW, NDJSON),
 )
 Key = Annotated[

@@ -159,7 +159,12 @@ def _document(app: FastAPI) -> dict[str, Any]:
 
 
 def _only_documented(operation: dict[str, Any]) -> None:
-    """FastAPI adds a 422 of its own shape; ours, where there is one, is a problem."""
+    """FastAPI adds a 422 of its own shape, and a 200 of no shape where another status or lines are answered."""
     answer = operation["responses"].get("422", {})
     if PROBLEM_TYPE not in answer.get("content", {}):
         operation["responses"].pop("422", None)
+    for status, answer in list(operation["responses"].items()):
+        if answer.get("content", {}).get(JSON) == {"schema": {}}:
+            answer["content"].pop(JSON)
+            if not answer["content"]:
+                operation["responses"].pop(status)

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from msgspec import Struct
 from starlette.exceptions import HTTPException
 
@@ -65,6 +66,7 @@ def add_problem_handlers(app: FastAPI) -> None:
     """Every error of the app is told as a problem, those of the framework too."""
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(HTTPException, _framework)
+    app.add_exception_handler(RequestValidationError, _parameter)
     app.add_exception_handler(Exception, _bug)
 
 
@@ -80,6 +82,13 @@ async def _framework(request: Request, fault: Exception) -> Response:
     name = status.name.lower()
     headers = dict(fault.headers or {})
     return problem_response(ProblemError(status.value, name, status.phrase, detail, headers=headers))
+
+
+async def _parameter(_request: Request, fault: Exception) -> Response:
+    """A parameter that FastAPI itself has read: in the query, the path or a header."""
+    assert isinstance(fault, RequestValidationError)
+    faults = (Fault(str(one["loc"][-1]), f"{one['msg']}", "correct it, see /docs") for one in fault.errors())
+    return problem_response(invalid(*faults))
 
 
 async def _bug(_request: Request, _fault: Exception) -> Response:

@@ -130,6 +130,8 @@ async def test_gzip_is_unpacked_and_what_is_broken_is_told_at_the_end(owner: Sta
     assert (found[-1]["result"], found[-1]["line"]) == ("not_gzip", len(found))
     refused = await http.post("/v1/messages/bulk", content=b"", headers={"Content-Encoding": "br"})
     assert (refused.status_code, refused.json()["type"]) == (415, "urn:clepsydra:problem:unsupported_encoding")
+    unknown = await http.post("/v1/messages/bulk?first_line=0", content=b"")
+    assert (unknown.status_code, unknown.json()["errors"][0]["field"]) == (422, "first_line")
 
 
 async def test_lines_without_an_answer_say_so_and_the_repeat_finds_it(owner: StandInOwner, http: httpx.AsyncClient):
