@@ -71,8 +71,10 @@ class NearWindows:
     def arm(self, row: Row) -> None:
         """Arm the row's live deliveries up to the horizon."""
         for d in row.deliveries:
+            if d.state not in LIVE:
+                continue
             due_ms = ms_of(d.due_at)
-            if due_ms <= self.horizon.due_ms and d.state in LIVE and Due(due_ms, row.id, d.target) <= self.horizon:
+            if due_ms <= self.horizon.due_ms and Due(due_ms, row.id, d.target) <= self.horizon:
                 self._put(row, d, due_ms)
 
     def arm_one(self, row: Row, target: int) -> None:

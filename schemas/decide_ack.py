@@ -27,6 +27,9 @@ from schemas.retry import NoMore, jittered, next_delay
 from schemas.rows import TIMELINE_KEPT, Delivery, Moment, Row, expires_of
 from schemas.times import at, ms_of
 
+TRIED = (Delivered, RetryLater, Rejected, Unknown)
+"""Outcomes of an attempt; the others are of none."""
+
 
 def acked(seen: Seen, ack: Ack, now_ms: int, policy: Policy) -> Decision:
     """An ack of another birth or turn changes nothing (rule 3, `stale_ack`); its event may have been lost, so it goes again."""
@@ -108,7 +111,7 @@ def _again(row: Row, d: Delivery, ack: Ack) -> Decision:
 def _attempted(d: Delivery, ack: Ack) -> Delivery:
     """The delivery with what the attempt left on it: count, times, the receiver's response."""
     result = ack.result
-    tried = isinstance(result, Delivered | RetryLater | Rejected | Unknown)
+    tried = isinstance(result, TRIED)
     maybe = was_perhaps_sent(result)
     return replace(
         d,

@@ -93,7 +93,7 @@ def final_event(row: Row) -> tuple[Event, ...]:
     """The one that says that nothing will move any more, if so: the same whenever it is told again."""
     if not row.finished:
         return ()
-    turns = sum(d.turn for d in row.deliveries)
+    turns = sum([d.turn for d in row.deliveries])
     return (
         Event(
             event_id=f"{row.id}!{row.birth}!finished!{turns}",

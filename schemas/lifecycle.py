@@ -135,7 +135,7 @@ WORST_FIRST = (DeliveryState.UNKNOWN, DeliveryState.DEAD, DeliveryState.EXPIRED,
 
 def message_state(states: Iterable[DeliveryState]) -> MessageState:
     """One word for all deliveries: live ones first, then all or some delivered, else the worst."""
-    seen = {*states}
+    seen = set(states)
     if len(seen) == 1:
         return AS_MESSAGE[seen.pop()]
     for live in (DeliveryState.EMITTED, DeliveryState.RETRYING, DeliveryState.SCHEDULED):

@@ -6,7 +6,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.structs import replace
 
-from schemas.lifecycle import HELD_WHOLE, DeliveryState, MessageState, is_finished, message_state
+from schemas.lifecycle import AS_MESSAGE, HELD_WHOLE, DeliveryState, MessageState, is_finished, message_state
 from schemas.message import NO_BODY, Content
 from schemas.outcomes import Response, SlotOf
 from schemas.versions import version
@@ -130,7 +130,8 @@ class Row(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_f
     @property
     def state(self) -> MessageState:
         """The state of the message as far as the timetable knows: emissions are not in it."""
-        return message_state([d.state for d in self.deliveries])
+        states = [d.state for d in self.deliveries]
+        return AS_MESSAGE[states[0]] if len(states) == 1 else message_state(states)
 
     def answered(self, command_id: str) -> Remembered | None:
         """The answer this command got before, if it did."""
