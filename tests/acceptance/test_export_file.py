@@ -85,3 +85,20 @@ async def test_dead_letters_are_listed_and_retried_through_the_client(make_syste
             (letter,) = await until(listed)
             assert (letter.id, letter.last_response.body) == (dead.id, "gone for good")
             assert (await client.dead_letters.discard(letter.id, target=letter.target)).state == "dead"
+
+
+async def test_all_that_a_filter_finds_is_cancelled_and_moved(make_system, database):
+    async with make_system(postgres=database) as system:
+        address = await start_gateway(system)
+        async with client_of(address) as client:
+            made = [{**message, "id": f"s-{n}"} for n, message in zip(range(20), messages(), strict=False)]
+            assert not [line.error async for line in client.messages.bulk(made) if line.error]
+            moved = [r async for r in client.messages.reschedule_all(account="a0", by=timedelta(hours=1))]
+            assert {r.id for r in moved} == {f"s-{n}" for n in range(0, 20, 2)}
+            assert {(r.result, r.revision) for r in moved} == {("accepted", 2)}
+            tried = [r async for r in client.messages.cancel_all(tag="t", dry_run=True)]
+            assert {r.result for r in tried} == {"would_cancel"}
+            done = [r async for r in client.messages.cancel_all(tag="t")]
+            assert len(done) == 20
+            assert {(r.result, r.state) for r in done} == {("cancelled", "cancelled")}
+            assert (await client.messages.get("s-0")).due_at == DUE + timedelta(hours=1)
