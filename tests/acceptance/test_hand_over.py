@@ -76,7 +76,7 @@ async def _gap_s(make_system, end) -> float:
         second = system.keep(system.worker("scheduler", "scheduler-2"))
         await until(lambda: second.told("partition_owned"))
         await until(lambda: system.scheduler.told("partition_owned"))
-        ids, begin = [new_id() for _ in range(10 * PER_SECOND)], now_ms() + 1_500
+        ids, begin = [new_id() for _ in range(5 * PER_SECOND)], now_ms() + 1_500
         await system.insist(
             Create(command_id=new_id(), message=system.message(id_, due_ms=due))
             for id_, due in zip(ids, spread(begin, PER_SECOND, len(ids)), strict=True)
