@@ -23,7 +23,7 @@ TICK_S = 0.1
 AHEAD_MS = (1_200, 6_000)
 CANCELLED, EDITED, ASKED_AGAIN, OVER_HTTP = 0.12, 0.12, 0.02, 0.15
 GIVE_UP_S = 180
-RETRY = {"delays": ["PT0.3S", "PT1S", "PT2S", "PT4S", "PT8S", "PT16S", "PT30S"]}
+RETRY = {"delays": ["PT0.3S", "PT1S", "PT2S", "PT4S", "PT8S", *["PT10S"] * 30]}
 
 
 def now_ms() -> int:
