@@ -164,7 +164,9 @@ def _explained(fault: Exception) -> Fault:
     """The last part of "problem: remedy" is the remedy, where the rule itself gives one."""
     text, _, path = str(fault).partition(" - at `$")
     if not text.startswith("`"):
-        return explain(fault)
+        told = explain(fault)
+        of_schedule = path.startswith(".message.") and not told.field.startswith("message")
+        return Fault(f"message.{told.field}", told.problem, told.remedy) if of_schedule else told
     found, inner = field_fault(text), path.rstrip("`").lstrip(".")
     if not inner or found.field.partition(".")[0] == inner.rpartition(".")[2]:
         return found

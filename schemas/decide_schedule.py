@@ -45,12 +45,12 @@ from schemas.schedule_rows import (
     nominal_of,
 )
 from schemas.schedule_view import looked
-from schemas.times import at, ms_of
+from schemas.times import EPOCH, at, ms_of
 from schemas.wire import explain
 
 BACKFILL_MAX = 1_000
 LOOKED_AHEAD_MAX = 10_000
-BACKFILL_LOOKED = 100_000
+BACKFILL_LOOKED = 20_000
 HOUR_MS = 3_600_000
 MS = timedelta(milliseconds=1)
 SECOND = timedelta(seconds=1)
@@ -322,10 +322,13 @@ def _manual_key(moment: datetime) -> str:
 
 def _backfill(draft: Draft, asked: AskedSchedule, command: ScheduleBackfill) -> ScheduleDecision:
     row, until = draft.row, min(command.until, draft.row.through, draft.now)
+    since = max(command.since, EPOCH)
     if command.until < command.since:
         return _refused(draft, asked, command, "refused", "`until` is before `since`: correct it")
+    if since > until:
+        return _accepted(draft, asked, command, "0 runs")
     found: list[datetime] = []
-    source = occurrences(replace(row.definition, count=None), row.id, command.since - SECOND)
+    source = occurrences(replace(row.definition, count=None), row.id, since - SECOND)
     for number, occurrence in enumerate(source):
         if occurrence.nominal > until:
             break
@@ -337,13 +340,13 @@ def _backfill(draft: Draft, asked: AskedSchedule, command: ScheduleBackfill) -> 
                 "refused",
                 f"`until` makes it more than {BACKFILL_MAX} runs: ask for less at a time",
             )
-        if occurrence.nominal >= command.since and is_in(row.not_run, occurrence.nominal):
+        if occurrence.nominal >= since and is_in(row.not_run, occurrence.nominal):
             found.append(occurrence.nominal)
     draft.settle()
     birth = draft.change(asked.offset)
     note = Remembered(command_id=command.command_id, offset=asked.offset, result="accepted", revision=1)
     made = sum(_fill(draft, nominal, at(asked.at_ms), birth, note) for nominal in found)
-    draft.fill(command.since, until)
+    draft.fill(since, until)
     return _accepted(draft, asked, command, f"{made} runs")
 
 

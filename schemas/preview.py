@@ -7,7 +7,7 @@ from typing import Annotated
 from msgspec import Meta, Struct, field
 
 from schemas.message import Input
-from schemas.recurrence import Occurrence, Recurrence, Timing, instant_of, nominal_text, occurrences
+from schemas.recurrence import YEARS, Occurrence, Recurrence, Timing, instant_of, nominal_text, occurrences
 from schemas.recurrence_check import check_timing
 from schemas.zones import Fold, Gap, zone
 
@@ -29,6 +29,8 @@ class Preview(Input, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         self.timing()
+        if self.from_ is not None and self.from_.year not in YEARS:
+            raise ValueError("`from` is not between the years 1900 and 9000: correct it")
 
     def timing(self) -> Timing:
         """Raises ValueError, naming the field."""

@@ -22,7 +22,9 @@ Local = Annotated[datetime, Meta(tz=False, description="a local time without off
 DATES_MAX = 1_000
 COUNT_MAX = 1_000_000
 SECOND = timedelta(seconds=1)
-LAST = datetime(9990, 1, 1, tzinfo=UTC)
+LAST = datetime(9900, 1, 1, tzinfo=UTC)
+YEARS = range(1900, 9001)
+"""Of times that people give: reckoning around them stays within what datetime can hold."""
 
 
 class Recurrence(Input, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from schemas.recurrence import SECOND, Recurrence, Timing, instant_of
+from schemas.recurrence import SECOND, YEARS, Recurrence, Timing, instant_of
 from schemas.recurrence_cron import checked_cron
 from schemas.recurrence_rule import read_rule
 from schemas.zones import zone
@@ -10,7 +10,6 @@ from schemas.zones import zone
 EVERY_MAX = timedelta(days=366 * 10)
 EVERY_MIN = timedelta(seconds=1)
 JITTER_MAX = timedelta(days=1)
-YEARS = range(1900, 9001)
 
 
 def check_timing(timing: Timing) -> None:

@@ -7,7 +7,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from schemas.lifecycle import AS_MESSAGE, HELD_WHOLE, DeliveryState, MessageState, is_finished, message_state
-from schemas.message import NO_BODY, Content
+from schemas.message import LATEST, NO_BODY, Content
 from schemas.outcomes import Response, SlotOf
 from schemas.versions import version
 
@@ -95,7 +95,7 @@ def expires_of(message: Content, d: Delivery) -> datetime | None:
     of = message.occurrence
     if of is None or of.start_within is None or d.attempts or d.due_at != message.due_at:
         return message.expires_at
-    bound = message.due_at + of.start_within
+    bound = min(message.due_at, LATEST - of.start_within) + of.start_within
     return bound if message.expires_at is None else min(bound, message.expires_at)
 
 

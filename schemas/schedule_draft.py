@@ -111,7 +111,8 @@ class Draft:
             past = past_of(key, *got, self.policy)
             self.keep(past)
             if past.nominal > self.now and not past.manual:
-                self.exceptions[key] = ExceptionTo(kind="done")
+                cancelled = past.state == "cancelled"
+                self.exceptions[key] = ExceptionTo(kind="cancelled") if cancelled else ExceptionTo(kind="done")
             if past.state in ("missed", "skipped"):
                 self.not_run.append(Span(since=past.nominal, to=past.nominal))
 

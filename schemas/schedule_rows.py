@@ -5,7 +5,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from schemas.recurrence import nominal_text
+from schemas.recurrence import YEARS, nominal_text
 from schemas.rows import Remembered
 from schemas.schedule import Definition
 from schemas.times import ms_of
@@ -144,7 +144,7 @@ def nominal_of(key: str) -> datetime | None:
         found = datetime.fromisoformat(text)
     except ValueError:
         return None
-    if found.tzinfo is None:
+    if found.tzinfo is None or found.year not in YEARS:
         return None
     return found if key != text or nominal_text(found) == text else None
 

@@ -187,6 +187,28 @@ def test_a_run_gives_way_to_a_former_one_that_is_not_finished():
     assert s.history("n") == [("21 01:00", "scheduled"), ("21 02:00", "skipped"), ("21 03:00", "skipped")]
 
 
+FAR = [datetime.min.replace(tzinfo=UTC), datetime(1969, 1, 1, tzinfo=UTC), datetime.max.replace(tzinfo=UTC)]
+
+
+@pytest.mark.parametrize("far", FAR)
+def test_no_time_that_is_asked_for_stops_an_owner(far):
+    s = shift()
+    s.put("n", recurrence={"cron": "0 2 * * *"}, timezone="Pacific/Apia")
+    text = far.strftime("%Y-%m-%dT%H:%M:%SZ").zfill(20)
+    for name in (f"n@{text}", f"n@{text}!manual", "n@", "n@x", "n@2026-13-01T00:00:00Z"):
+        assert s.cancel(name).result == "not_found"
+        assert s.move(name, ms_of(MONDAY)).result == "not_found"
+    for since, until in ((far, MONDAY), (MONDAY, far), (far, far)):
+        assert s.ask(ScheduleBackfill(command_id=f"{since}{until}", id="n", since=since, until=until)).result in (
+            "accepted",
+            "refused",
+        )
+    assert s.move(f"n@{of(3, 12)}", 253_402_200_000_000).result == "not_found"
+    first = next(iter(s.mirror.table))
+    assert s.move(first, 253_402_200_000_000).result == "accepted"
+    s.work(s.now_ms + 3 * DAY)
+
+
 def test_no_more_runs_wait_than_a_row_can_hold():
     policy = Policy(delays_ms={"log": (5_000,)}, horizon_ms=31 * DAY)
     s = shift(policy=policy)

@@ -114,3 +114,10 @@ def test_a_run_that_may_have_been_handed_over_is_put_to_the_couriers_as_too_late
 def test_a_run_that_was_handed_over_does_not_give_way_any_more():
     decision = decided(seen(an_occurrence(), Mark.EMITTED), Withheld("m", "skipped: x"), NOON)
     assert not decision.writes
+
+
+def test_a_fault_in_the_message_of_a_schedule_names_its_field():
+    body = msgspec.json.encode(NIGHTLY | {"message": {"channel": "log", "priority": 11}})
+    with pytest.raises(ProblemError) as told:
+        decoded(body, NewDefinition)
+    assert told.value.details.errors[0].field == "message.priority"
