@@ -48,6 +48,7 @@ def rules(prefix: str, kafka_topics: Sequence[str] = ()) -> dict[str, tuple[Rule
             *_on((READ, WRITE), names.settings),
         ),
         "archivist": (seen, group["archivist"], *_on((READ,), names.events), *_on((WRITE,), names.dead_letters)),
+        "archive rebuild": (seen, *_on((READ,), names.events, names.timetable)),
         "topics create": (Rule("Topic", "prefixed", prefix, ("Create", DESCRIBE, "DescribeConfigs")),),
         "topics check": (Rule("Topic", "prefixed", prefix, (DESCRIBE,)),),
         "topics tail": (Rule("Topic", "prefixed", prefix, (READ,)),),

@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple, Self
 
 from msgspec import Struct
 
+from agents.ports import Clock
+from schemas.decisions import Policy
+from schemas.times import at
 from topology.archive_errors import ArchiveAwayError, ArchiveMissingError
+from topology.clock import SystemClock
 from topology.postgres import connection, make_pool
 from topology.settings import Settings
 from topology.sql import all_of, queries
@@ -15,6 +19,8 @@ from topology.sql import all_of, queries
 LOOK_AGAIN_S = 0.03
 QUERY_S = 20.0
 SWEEP_PAGE = 1_000
+HELD = timedelta(milliseconds=Policy(delays_ms={}).held_whole_ms)
+"""So long an owner remembers a dead letter; after that nobody can act on it."""
 LIVE_STATES = ("scheduled", "retrying")
 
 Order = Literal["asc", "desc"]
@@ -67,9 +73,10 @@ class Page(Struct, frozen=True, kw_only=True):
 class Archive:
     """Reads the archive. Every method raises ArchiveAwayError while it cannot be asked; nothing waits for it."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         """Nothing is connected before it is asked."""
         self._settings = settings
+        self._clock = clock or SystemClock()
         self._pool: Any = None
 
     async def __aenter__(self) -> Self:
@@ -104,10 +111,11 @@ class Archive:
             "after_target": after and after.target,
         }
         states = None if wanted.states is None else list(wanted.states)
+        since = at(self._clock.now_ms()) - HELD
         async with connection(self._checked()) as db, db.transaction(isolation="repeatable_read", readonly=True):
             found = await all_of(
                 queries.dead_letters(
-                    db, states=states, account=wanted.account, channel=wanted.channel, **place, limit=limit
+                    db, since=since, states=states, account=wanted.account, channel=wanted.channel, **place, limit=limit
                 )
             )
             return Page(rows=found, as_of=await self._as_of(db))

@@ -26,6 +26,7 @@ logger = structlog.get_logger(__name__)
 BATCH_MAX = 5_000
 PACE_S = 0.15
 """A transaction costs far more than an event in it; so long events wait for others, unless there are many."""
+COMMIT_S = 5.0
 IDLE_S = 1.0
 """So often the archive is told that nothing new has come."""
 AGAIN_S = 0.5
@@ -116,11 +117,14 @@ class EventReader(ConsumerRebalanceListener):
     async def run(self) -> None:
         """Until it is cancelled. Raises NewerRecordError, KafkaError."""
         loop = asyncio.get_running_loop()
-        begun = idle_since = loop.time()
+        begun = idle_since = committed = loop.time()
         while True:
             await self._place()
             found = await self._consumer.getmany(timeout_ms=200, max_records=BATCH_MAX)
             now = loop.time()
+            if now - committed > COMMIT_S:
+                committed = now
+                await self._commit()
             if found:
                 begun = idle_since = now
                 await self._batch(found)
@@ -135,39 +139,33 @@ class EventReader(ConsumerRebalanceListener):
         while fresh := self._consumer.assignment() - self._placed.keys():
             try:
                 starts = await self._progress.starts(place.partition for place in fresh)
-            except ArchiveAwayError as away:
+                oldest = await self._consumer.beginning_offsets(list(fresh))
+            except (ArchiveAwayError, KafkaError) as away:
                 self._tell_away(away)
                 await asyncio.sleep(AGAIN_S)
                 continue
             self._waiting_since = None
-            for place in fresh & self._consumer.assignment():
+            for place in fresh & self._consumer.assignment():  # nothing awaits from here on: it stays so
                 start = starts[place.partition]
-                self._consumer.seek(place, await self._within(place, start))
+                self._consumer.seek(place, within(place, start, oldest[place]))
                 self._placed[place] = start
                 self._stored[place.partition] = start
                 self._consumer.resume(place)
 
-    async def _within(self, place: TopicPartition, start: int) -> int:
-        """Where to read from: the oldest record where what is wanted is gone."""
-        oldest: int = (await self._consumer.beginning_offsets([place]))[place]
-        if start < oldest and start:
-            logger.warning("events_gone", partition=place.partition, wanted=start, oldest=oldest)
-        return max(start, oldest)
-
     async def _batch(self, found: dict[TopicPartition, list[ConsumerRecord]]) -> None:
         placed: list[Placed] = []
-        reaches: dict[int, Reach] = {}
         for place, records in found.items():
-            if place not in self._placed:
-                continue
-            for record in records:
+            for record in records if place in self._placed else ():
                 try:
                     placed.append(Placed(place.partition, record.offset, read_event(record.value)))
                 except UnreadableError as fault:
                     await self._unreadable(record, fault)
-            end = records[-1].offset + 1
-            reaches[place.partition] = Reach(self._placed[place], end, at(records[-1].timestamp))
-            self._placed[place] = end
+        reaches: dict[int, Reach] = {}
+        for place, records in found.items():
+            if place in self._placed:  # it may have been displaced since: then all of it is read again
+                end = records[-1].offset + 1
+                reaches[place.partition] = Reach(self._placed[place], end, at(records[-1].timestamp))
+                self._placed[place] = end
         if reaches:
             await self._hand_over(reaches, placed)
 
@@ -195,8 +193,7 @@ class EventReader(ConsumerRebalanceListener):
         self._placed.clear()
 
     async def _idle(self) -> None:
-        """Commit for tools; tell the archive that it is complete as of now."""
-        await self._commit()
+        """Tell the archive that it is complete as of now."""
         now = at(self._clock.now_ms())
         places = list(self._placed)
         try:
@@ -233,3 +230,10 @@ class EventReader(ConsumerRebalanceListener):
                 await self._consumer.commit(offsets)
             except KafkaError as error:
                 logger.info("offsets_not_committed", reason=str(error))
+
+
+def within(place: TopicPartition, start: int, oldest: int) -> int:
+    """Where to read from: the oldest record where what is wanted is gone."""
+    if 0 < start < oldest:
+        logger.warning("events_gone", partition=place.partition, wanted=start, oldest=oldest)
+    return max(start, oldest)

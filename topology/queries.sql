@@ -186,12 +186,12 @@ WHERE state = ANY(:states::text[])
 ORDER BY due_at, id, birth
 LIMIT :limit;
 
--- name: dead_letters(states, account, channel, after_at, after_id, after_birth, after_target, limit)
--- A page of deliveries that wait for a person, the oldest first.
+-- name: dead_letters(since, states, account, channel, after_at, after_id, after_birth, after_target, limit)
+-- A page of deliveries that wait for a person, the oldest first. After 30 days their owner has forgotten them.
 SELECT d.id, d.birth, d.target, d.state, d.channel, d.attempts, d.due_at, d.started_at, d.updated_at, d.maybe_sent,
        d.reason, d.response, m.account, m.tags, m.message
 FROM deliveries d JOIN messages m ON m.id = d.id AND m.birth = d.birth
-WHERE d.held
+WHERE d.held AND d.updated_at > :since::timestamptz
   AND (:states::text[] IS NULL OR d.state = ANY(:states))
   AND (:account::text IS NULL OR m.account = :account)
   AND (:channel::text IS NULL OR d.channel = :channel)

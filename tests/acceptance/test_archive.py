@@ -4,6 +4,7 @@ import os
 import tempfile
 from pathlib import Path
 
+import aiohttp
 import asyncpg
 import pytest
 import pytest_asyncio
@@ -197,10 +198,20 @@ async def delete_events(system):
         await admin.close()
 
 
+async def readiness(session, url, wanted):
+    """What /readyz says, when it says it with this status."""
+    async with session.get(f"{url}/readyz") as response:
+        text = await response.text()
+        return text if response.status == wanted else None
+
+
 async def test_postgres_killed_under_load_makes_nothing_late_and_leaves_nothing_out(make_system):
     with tempfile.TemporaryDirectory(prefix="clepsydra-postgres-", ignore_cleanup_errors=True) as directory:
         postgres = EmbeddedPostgres(Path(directory))
-        async with make_system(postgres=await postgres.start()) as system, Archive(system.settings) as archive:
+        made = make_system(postgres=await postgres.start(), health_port=0)
+        async with made as system, Archive(system.settings) as archive, aiohttp.ClientSession() as session:
+            (told,) = await until(lambda: system.archivist.told("health_served"))
+            await until(lambda: readiness(session, told["url"], 200))
             per_second, lasting_s = 200, int(AWAY_S) + 6
             begin = now_ms() + 3_000
             times = list(spread(begin, per_second, per_second * lasting_s))
@@ -213,6 +224,7 @@ async def test_postgres_killed_under_load_makes_nothing_late_and_leaves_nothing_
                 await archive.messages(Filter())
             await until(lambda: now_ms() > killed_ms + AWAY_S * 1_000, AWAY_S + 5)
             assert system.archivist.told("archive_away")
+            assert "postgres" in await until(lambda: readiness(session, told["url"], 503))
             await postgres.start()
             await system.received(ids)
             await system.all_in("delivered", ids)
@@ -223,6 +235,7 @@ async def test_postgres_killed_under_load_makes_nothing_late_and_leaves_nothing_
             assert dict(await archive.counts())["events"] == 3 * len(ids)
             assert system.archivist.running
             assert system.archivist.told("archive_back")
+            await until(lambda: readiness(session, told["url"], 200))
         await postgres.stop()
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import pytest_asyncio
 from builders import BIRTH, EPOCH, a_create, a_message, an_ack, asked, decided, seen
+from fakes import FakeClock
 from msgspec import Raw
 from system import new_id
 
@@ -41,7 +42,9 @@ async def store(settings):
 
 @pytest_asyncio.fixture
 async def archive(settings):
-    async with Archive(settings) as made:
+    clock = FakeClock(ms_of(T0))
+    async with Archive(settings, clock) as made:
+        made.clock = clock
         yield made
 
 
@@ -205,6 +208,8 @@ async def test_dead_letters_are_listed_the_oldest_first_until_somebody_acts(stor
     after = LetterKey(last["updated_at"], last["id"], last["birth"], last["target"])
     assert [row["id"] for row in (await archive.dead_letters(Filter(), after=after)).rows] == ["n"]
     assert (await archive.dead_letters(Filter(states=("unknown",)))).rows == []
+    archive.clock.ms += 31 * 86_400_000  # their owner has forgotten them
+    assert (await archive.dead_letters(Filter())).rows == []
 
 
 async def test_the_archive_says_when_it_has_caught_up(store, archive):
