@@ -31,10 +31,16 @@ repeated safely. Errors are RFC 9457 problem details, times RFC 3339 with an off
 """
 
 
+TAGS = [{"name": name} for name in ("messages", "bulk", "dead letters", "schedules", "windows", "flows", "keys")]
+"""The order of the page."""
+
+
 def create_api(parts: Parts) -> FastAPI:
     """The app around parts that others start and stop. Raises ApiKeyMissingError without any API key."""
     settings, clock, commander, table = parts.settings, parts.clock, parts.commander, parts.table
-    app = FastAPI(title="Clepsydra", version=version(), description=DESCRIPTION, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="Clepsydra", version=version(), description=DESCRIPTION, openapi_tags=TAGS, docs_url=None, redoc_url=None
+    )
     app.state.gate = Gate(KeyRing(settings.api_key, table, clock), Rates(settings.request_rate), clock)
     metrics = GatewayMetrics(lambda: commander.waiting)
     observe(app, metrics)
