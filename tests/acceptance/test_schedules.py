@@ -1,6 +1,7 @@
 """Schedules on real processes: every occurrence once at a receiver that checks keys, none missing, whatever dies."""
 
 import os
+import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 
@@ -89,10 +90,15 @@ async def test_pause_resume_trigger_and_remove(make_system):
 
 
 async def test_each_target_of_a_message_is_on_its_own(make_system):
-    """One good, one flaky, one dead: the dead one delays none."""
+    """One good, one flaky, one dead: the dead one delays none. Each channel has a courier process of its own."""
     from system_receiver import Receiver, Reply  # noqa: PLC0415
 
-    async with make_system() as system, Receiver() as flaky:
+    async with make_system(start=False) as system, Receiver() as flaky:
+        for channel in ("webhook", "log"):
+            command = [sys.executable, "-m", "gateway.cli", "worker", "courier", "--channel", channel]
+            system.keep(system.worker("courier", f"courier-{channel}", command))
+        system.keep(system.scheduler)
+        await system.owned()
         flaky.script["many"] = [Reply(503), Reply(503)]
         targets = [
             {"channel": "webhook", "to": system.receiver.url},
