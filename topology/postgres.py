@@ -22,6 +22,7 @@ AWAY = (
     asyncpg.InterfaceError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
+    asyncpg.InternalClientError,  # what asyncpg makes of a connection that is lost in the middle of a COPY
 )
 """No connection, a lost one, or a server that starts, stops or is told to cancel: it may be well again soon."""
 CHANGED = (asyncpg.UndefinedTableError, asyncpg.InvalidSchemaNameError, asyncpg.FeatureNotSupportedError)
