@@ -53,6 +53,7 @@ class Dev:
             time.sleep(0.1)
 
     def stop(self) -> None:
+        self.api.close()
         self.process.send_signal(signal.SIGINT)
         try:
             self.process.wait(60)
