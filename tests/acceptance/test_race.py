@@ -46,7 +46,10 @@ class Shot(NamedTuple):
         return self.status == 200
 
 
-async def test_every_answer_of_a_race_for_the_last_moment_agrees_with_what_the_receiver_saw(make_system, tmp_path):
+async def test_every_answer_of_a_race_for_the_last_moment_agrees_with_what_the_receiver_saw(
+    make_system, tmp_path, caplog
+):
+    caplog.set_level(logging.WARNING, logger="httpx")
     async with make_system() as system:
         reached = await start_gateway(system)
         url = await _receiver(system, tmp_path / "receiver")
