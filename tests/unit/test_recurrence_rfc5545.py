@@ -1,4 +1,4 @@
-"""The examples of RFC 5545, 3.8.5.3: all begin in New York, at 9:00 local time where nothing else is said."""
+"""The examples of RFC 5545, 3.8.5.3: every rule it prints, with the times it prints. All begin in New York at 9:00."""
 
 from datetime import UTC, datetime
 from itertools import islice
@@ -49,7 +49,8 @@ WHOLE_MONTHS = {"sep": "2-30", "oct": "1-31", "nov": "1-30", "dec": "1-23"}
 EVERY_OTHER_DAY = {
     "sep": "2 4 6 8 10 12 14 16 18 20 22 24 26 28 30",
     "oct": "2 4 6 8 10 12 14 16 18 20 22 24 26 28 30",
-    "nov": "1 3 5",
+    "nov": "1 3 5 7 9 11 13 15 17 19 21 23 25 27 29",
+    "dec": "1 3",
 }
 JANUARIES = [d for year in (1998, 1999, 2000) for d in days(year, jan="1-31")]
 
@@ -196,6 +197,10 @@ EXAMPLES = [
 ]  # fmt: skip
 
 
+PRINTED_WITH_ANOTHER_UNTIL = "FREQ=HOURLY;INTERVAL=3;UNTIL=19970902T170000Z"
+"""The RFC prints 15:00 with it, too. 17:00 UTC is 13:00 in New York: 210000Z, as in EXAMPLES, is what it means."""
+
+
 def local(moment: datetime, where: ZoneInfo = NEW_YORK) -> str:
     return moment.astimezone(where).strftime("%Y-%m-%d %H:%M")
 
@@ -229,3 +234,17 @@ def test_dates_may_be_added_and_taken_away():
     )  # fmt: skip
     found = [local(m) for m in nominals(timing, datetime(2025, 1, 1, tzinfo=UTC))]
     assert found == ["2025-12-01 09:00", "2026-01-01 09:00", "2026-01-02 17:00", "2026-01-03 09:00", "2026-01-04 09:00"]
+
+
+def test_an_until_in_utc_is_an_instant_as_everywhere():
+    timing = Timing(
+        recurrence=Recurrence(rrule=PRINTED_WITH_ANOTHER_UNTIL, dtstart=datetime(1997, 9, 2, 9)),
+        timezone="America/New_York",
+    )
+    found = [local(m) for m in nominals(timing, datetime(1990, 1, 1, tzinfo=UTC))]
+    assert found == on("1997-09-02", "09:00", "12:00")
+
+
+def test_no_rule_of_the_rfc_is_left_out():
+    """38 examples; four of them give a second rule for the same or for other times."""
+    assert len({(rule, first) for rule, first, _, _ in EXAMPLES}) == 42
