@@ -71,7 +71,7 @@ def instant_of(timing: Timing, moment: datetime | None) -> datetime | None:
 
 def nominal_text(nominal: datetime) -> str:
     """`2026-11-24T02:00:00Z`: of one length, so that ids sort by time."""
-    return nominal.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{nominal.isoformat()[:19]}Z"
 
 
 def occurrence_id(schedule_id: str, nominal: datetime) -> str:

@@ -1,7 +1,9 @@
 """Cron: five fields, read by cronsim; local times without a zone, the zone is the caller's."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from typing import NamedTuple
 
 from cronsim import CronSim, CronSimError
 
@@ -9,6 +11,8 @@ ALIASES = {
     "@hourly": "0 * * * *", "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@weekly": "0 0 * * 0",
     "@monthly": "0 0 1 * *", "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *",
 }  # fmt: skip
+DAY, LONGEST_MONTH = timedelta(days=1), timedelta(days=31)
+SEARCHED_YEARS = 50
 ANY_DAY = datetime(2024, 1, 1)  # noqa: DTZ001  local
 
 
@@ -30,8 +34,39 @@ def checked_cron(text: str) -> None:
         ) from None
 
 
+class Cron(NamedTuple):
+    """An expression as cronsim read it: its days by `fields`, the times of each of them."""
+
+    fields: CronSim
+    hours: tuple[int, ...]
+    minutes: tuple[int, ...]
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> Cron:
+    fields = CronSim(ALIASES.get(text.strip().lower(), text), ANY_DAY)
+    return Cron(fields, tuple(sorted(fields.hours)), tuple(sorted(fields.minutes)))
+
+
 def cron_times(text: str, since: datetime) -> Iterator[datetime]:
-    """Local times from `since` on; ends when for 50 years there is none."""
-    minute = since.replace(second=0, microsecond=0)
-    start = minute - timedelta(minutes=1) if minute == since else minute
-    return iter(CronSim(ALIASES.get(text.strip().lower(), text), start))
+    """Local times from `since` on; ends when for 50 years there is none.
+
+    Day by day: cronsim's own iterator goes by the hour and the minute, and is made anew for each schedule's next run.
+    """
+    cron, day, last_year = _read(text), since.date(), since.year + SEARCHED_YEARS
+    while day.year <= last_year:
+        if day.month not in cron.fields.months:
+            day = (day.replace(day=1) + LONGEST_MONTH).replace(day=1)
+            continue
+        if cron.fields.match_day(day):
+            for moment in _times_of(cron, day):
+                if moment >= since:
+                    yield moment
+            last_year = day.year + SEARCHED_YEARS
+        day += DAY
+
+
+def _times_of(cron: Cron, day: date) -> Iterator[datetime]:
+    for hour in cron.hours:
+        for minute in cron.minutes:
+            yield datetime(day.year, day.month, day.day, hour, minute)  # noqa: DTZ001  local

@@ -46,6 +46,7 @@ def _no_zone(name: str) -> str:
     return f"`timezone` {name!r} is no IANA time zone: write one as Europe/Rome, America/New_York or UTC"
 
 
+@lru_cache(maxsize=4096)
 def instants(local: datetime, where: ZoneInfo, gap: Gap, fold: Fold) -> tuple[datetime, ...]:
     """The UTC instants of a naive local time: none in a skipped gap, two in a fold that counts twice, else one."""
     before, after = (local.replace(tzinfo=where, fold=n).astimezone(UTC) for n in (0, 1))
@@ -56,6 +57,7 @@ def instants(local: datetime, where: ZoneInfo, gap: Gap, fold: Fold) -> tuple[da
     return {Fold.FIRST: (before,), Fold.SECOND: (after,), Fold.BOTH: (before, after)}[fold]
 
 
+@lru_cache(maxsize=4096)
 def offsets(moment: datetime, where: ZoneInfo) -> tuple[timedelta, timedelta]:
     """The least and the greatest offset of a zone around an instant; equal where no change is near."""
     near = [(moment + by).astimezone(where).utcoffset() or timedelta(0) for by in (-AROUND, timedelta(0), AROUND)]

@@ -6,6 +6,7 @@ from itertools import islice, takewhile
 import msgspec
 import pytest
 from croniter import croniter
+from cronsim import CronSim
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,6 +95,13 @@ def test_cron_times_are_those_of_another_reader(text, after):
     since = after.replace(tzinfo=None, second=0)
     other = croniter(text, since - timedelta(minutes=1), ret_type=datetime)
     assert list(islice(cron_times(text, since), 12)) == [next(other) for _ in range(12)]
+
+
+@given(crons, moments, st.integers(0, 59))
+def test_cron_times_are_those_of_cronsim_itself(text, after, second):
+    since = after.replace(tzinfo=None, second=second)
+    itself = CronSim(text, since - timedelta(seconds=1))
+    assert list(islice(cron_times(text, since), 12)) == list(islice(itself, 12))
 
 
 def test_count_is_counted_over_the_cursor():
