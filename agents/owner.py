@@ -24,7 +24,7 @@ from agents.window_teller import WindowTeller, Working
 from schemas.commands import Answer, Cancel
 from schemas.decide import decide
 from schemas.decide_schedule import AskedSchedule, Tend
-from schemas.decisions import Acked, Asked, Forgotten, Given, Lapsed, Policy, Released, Seen, Wait, Withheld
+from schemas.decisions import Acked, Asked, Forgotten, Given, Lapsed, Policy, Released, Seen, Unsaid, Wait, Withheld
 from schemas.events import Unreadable
 from schemas.ids import routing_key
 from schemas.rows import Remembered
@@ -208,6 +208,8 @@ class PartitionOwner:
             await self.keeper.begin(self.taken.epoch, self.name)
         self.spout.begin(self.taken.epoch, self.taken.horizon_ms)
         self.windows.begin(self.taken.epoch)
+        for message_id in self.mirror.unsaid:
+            self.inbox.put(Item(message_id, Unsaid(message_id)))
         self.acks.start(self.mirror.acks)
         self.commands.start(self.mirror.commands)
         await self._acks_first()
@@ -382,7 +384,11 @@ class PartitionOwner:
             if isinstance(given, Stray | Unreadable):
                 made.pass_on(given)
                 made.finished.append(item)
-            elif item.id in made.ids or (self.keeper is not None and self.keeper.is_held_up(item, made)):
+            elif (
+                item.id in made.ids
+                or made.is_full_for(item)
+                or (self.keeper is not None and self.keeper.is_held_up(item, made))
+            ):
                 later.append(item)
             elif self.inbox.must_queue(item):
                 self.inbox.wait(item)
@@ -449,7 +455,7 @@ class PartitionOwner:
         assert self.taken is not None
         commands, acks = self.commands.order.low, self.acks.order.low
         await self.taken.timetable.append(made.records(commands, acks))
-        self.mirror.commands, self.mirror.acks = commands, acks
+        self.mirror.commands, self.mirror.acks, self.mirror.unsaid = commands, acks, tuple(made.unsaid)
         self._keep_voids(made)
         self.mirror.apply(made.changes, self.taken.timetable.next)
         for n, change in enumerate(made.changes, 1):
@@ -496,7 +502,7 @@ class PartitionOwner:
             made = Round(self.taken.epoch, self.partition)
             commands, acks = self.commands.order.low, self.acks.order.low
             await self.taken.timetable.append(made.records(commands, acks))
-            self.mirror.commands, self.mirror.acks = commands, acks
+            self.mirror.commands, self.mirror.acks, self.mirror.unsaid = commands, acks, ()
             self._keep_voids(made)
             self.mirror.apply((), self.taken.timetable.next)
 

@@ -102,6 +102,8 @@ class Mirror(Protocol):
     commands: int
     """Progress: commands below are decided and all that follows from them is durable; likewise `acks`."""
     acks: int
+    unsaid: tuple[str, ...]
+    """As in the newest Progress: what was changed by its owner alone, and whose events may not be told."""
     counts: dict[int, Counts]
     """Exact counts by window (first Unix ms of a due minute): see schemas.windows.Counts."""
     untold: set[int]
@@ -112,7 +114,7 @@ class Mirror(Protocol):
         ...
 
     def apply(self, changes: Iterable[Change], applied: int) -> None:
-        """Take rows in, in one atomic write batch with counts, `applied`, `epoch`, `commands` and `acks` as they are set."""
+        """Take rows in, in one atomic write batch with counts, `applied`, `epoch`, `commands`, `acks` and `unsaid` as set."""
         ...
 
     def load(self, rows: Iterable[Loaded], applied: int) -> None:

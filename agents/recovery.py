@@ -74,6 +74,7 @@ class Loader:
         if not self.is_void(progress.epoch):
             self.mirror.commands = max(self.mirror.commands, progress.commands)
             self.mirror.acks = max(self.mirror.acks, progress.acks)
+            self.mirror.unsaid = progress.unsaid
 
 
 async def take_over(seat: Seat, partition: int, owner: str, mirror: Mirror, clock: Clock, watch: OwnerWatch) -> Taken:

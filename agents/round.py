@@ -9,7 +9,7 @@ from agents.ports import Change, Record, ScheduleChange, Seat
 from agents.recovery import row_record
 from schemas.commands import Announce, Answer, Create
 from schemas.decide_schedule import AskedSchedule
-from schemas.decisions import Asked, Decision
+from schemas.decisions import Asked, Decision, Lapsed, Released, Unsaid, Withheld
 from schemas.events import Event, Unreadable
 from schemas.ids import routing_key
 from schemas.rows import PROGRESS_KEY, Progress, Row
@@ -17,6 +17,10 @@ from schemas.schedule_commands import SchedulePut
 from schemas.times import at
 from schemas.wire import encode, packs
 
+Alone = Lapsed | Withheld | Released | Unsaid
+"""An owner's own findings: nobody asks for them again."""
+UNSAID_MAX = 600
+"""So many in a round: all their ids, of 200 characters at most, go into one record."""
 NAMED_FIRST = re.compile(r"`(\w+)`")
 """A refusal that is about one field begins with its name."""
 
@@ -41,6 +45,8 @@ class Round:
         """Moved by tending: durable after the events of what was made, which a crash would else keep from being told."""
         self.tended: set[str] = set()
         """Schedules of which a row is written."""
+        self.unsaid: dict[str, None] = {}
+        """Ids of what changes without a command or ack that would be replayed: named in Progress until it is told."""
         self.touched: set[str] = set()
         """Schedules of which an occurrence is written."""
 
@@ -50,12 +56,23 @@ class Round:
             self._touch(item.id)
             value = None if decision.row is None else encode(decision.row)
             self.changes.append(Change(item.id, old, decision.row, value))
+        if decision.events and isinstance(item.given, Alone):
+            self.unsaid[item.id] = None
         self.tell_events(decision.events)
         for letter in decision.dead:
             self.dead.append(Record(letter.id.encode(), encode(letter)))
         if decision.answer is not None and isinstance(item.given, Asked):
             self.answer(item.given, decision.answer)
         self.finished.append(item)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more would be too many to tell again after a crash."""
+        return len(self.unsaid) >= UNSAID_MAX
+
+    def is_full_for(self, item: Item) -> bool:
+        """Whether an input must wait for the next round."""
+        return self.is_full and isinstance(item.given, Alone)
 
     def _touch(self, message_id: str) -> None:
         if "@" in message_id:
@@ -94,7 +111,7 @@ class Round:
 
     def records(self, commands: int, acks: int) -> list[Record]:
         """The rows, and with them how far all before this round is done (`watermark`)."""
-        progress = Progress(epoch=self.epoch, commands=commands, acks=acks)
+        progress = Progress(epoch=self.epoch, commands=commands, acks=acks, unsaid=tuple(self.unsaid))
         rows = [row_record(change, self.epoch) for change in self.changes]
         return [*rows, Record(PROGRESS_KEY.encode(), encode(progress))]
 

@@ -28,6 +28,7 @@ from schemas.decide_schedule import (
     has_too_many_exceptions,
     needs_tending,
     turned_down,
+    waits_for_resume,
 )
 from schemas.decisions import Asked, Forgotten, Mark, Policy
 from schemas.ids import routing_key
@@ -47,6 +48,13 @@ ALWAYS = 2
 LAST = "\U0010ffff"
 Before = Literal["decide", "again", "answered"]
 MADE_NOTHING: Mapping[str, Row | None] = MappingProxyType({})
+
+
+def comes_after_tending(given: AskedSchedule | Tend, row: ScheduleRow | None) -> bool:
+    """Whether an input changes a schedule: a look does not, nor does a replay, whose events the row still has."""
+    if not isinstance(given, AskedSchedule) or isinstance(given.command, ScheduleLook):
+        return False
+    return row is None or row.answered(given.command.command_id) is None
 
 
 class ScheduleKeeper:
@@ -93,8 +101,7 @@ class ScheduleKeeper:
             return True
         schedule_id = routing_key(item.id)
         seen = self.seen(schedule_id)
-        first = isinstance(given, AskedSchedule) and not isinstance(given.command, ScheduleLook)
-        if first and needs_tending(seen.row, now):
+        if comes_after_tending(given, seen.row) and needs_tending(seen.row, now):
             self._take(schedule_id, decide_schedule(seen, Tend(schedule_id), now, self.policy), made, cursor=True)
             return False
         decision = decide_schedule(seen, given, now, self.policy)
@@ -127,11 +134,16 @@ class ScheduleKeeper:
         seen = self.seen(schedule_id)
         if seen.row is None:
             return "decide"
-        full = has_too_many_exceptions(seen.row, item.id)
-        if self.mirror.get(item.id) is not None and seen.row.answered(asked.command.command_id) is None and not full:
+        command = asked.command
+        assert isinstance(command, Cancel | Edit | SendNow)
+        out = has_too_many_exceptions(seen.row, item.id) or waits_for_resume(seen, command, now)
+        if self.mirror.get(item.id) is not None and seen.row.answered(command.command_id) is None and not out:
             return "decide"
-        decision = None if full else early(seen, item.id, asked.command.command_id, now, self.policy)
+        decision = None if out else early(seen, command, now, self.policy)
+        if decision is not None and made.is_full:
+            return "again"
         if decision is not None:
+            made.unsaid.update((change.id, None) for change in decision.changes)
             self._take(schedule_id, decision, made, cursor=True)
             return "again"
         decision = turned_down(seen, asked, now, self.policy)

@@ -18,6 +18,7 @@ from schemas.decide_erase import erased
 from schemas.decide_look import looked
 from schemas.decide_released import released
 from schemas.decide_replay import repeated
+from schemas.decide_unsaid import said_again
 from schemas.decide_withheld import withheld
 from schemas.decisions import (
     NOTHING,
@@ -31,6 +32,7 @@ from schemas.decisions import (
     Policy,
     Released,
     Seen,
+    Unsaid,
     Wait,
     Withheld,
     must_wait,
@@ -63,6 +65,8 @@ def _decide(seen: Seen, given: Given, now_ms: int, policy: Policy) -> Decision |
             return released(seen, given, now_ms, policy)
         case Withheld(_, reason):
             return withheld(seen, reason, now_ms, policy)
+        case Unsaid():
+            return said_again(seen)
         case Forgotten():
             row = seen.row
             over = row is not None and row.forget_at is not None and ms_of(row.forget_at) <= now_ms

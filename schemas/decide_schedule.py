@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from schemas.commands import Answer
+from schemas.commands import Answer, Cancel, Command, Edit, SendNow
 from schemas.decide_events import whole_event
 from schemas.decisions import Asked, Policy
 from schemas.events import Event
@@ -31,7 +31,15 @@ from schemas.schedule_commands import (
     ScheduleResume,
     ScheduleTrigger,
 )
-from schemas.schedule_draft import Draft, RowChange, ScheduleSeen, events_of_end, never_sent, was_taken_back
+from schemas.schedule_draft import (
+    Draft,
+    RowChange,
+    ScheduleSeen,
+    events_of_end,
+    missed_event,
+    never_sent,
+    was_taken_back,
+)
 from schemas.schedule_plan import PAUSE, make_up, plan, replan, set_back
 from schemas.schedule_rows import (
     EXCEPTIONS_MAX,
@@ -51,6 +59,7 @@ from schemas.wire import explain
 BACKFILL_MAX = 1_000
 LOOKED_AHEAD_MAX = 10_000
 BACKFILL_LOOKED = 20_000
+WHILE_PAUSED = "its schedule is paused"
 HOUR_MS = 3_600_000
 MS = timedelta(milliseconds=1)
 SECOND = timedelta(seconds=1)
@@ -110,7 +119,7 @@ def decide_schedule(seen: ScheduleSeen, given: AskedSchedule | Tend, now_ms: int
 
 def _told_again(row: ScheduleRow, seen: ScheduleSeen) -> tuple[Event, ...]:
     """A crash may have come before the events of the last command were told."""
-    events: list[Event] = []
+    events = [missed_event(row, run, row.updated_at) for run in row.missed]
     for key in row.touched:
         got = seen.get(row.id_of(key))
         if got is not None:
@@ -125,6 +134,7 @@ def tended(seen: ScheduleSeen, now_ms: int, policy: Policy) -> ScheduleDecision:
         return ScheduleDecision()
     if row.forget_at is not None and ms_of(row.forget_at) <= now_ms and not row.open:
         return ScheduleDecision(forget=True)
+    row = replace(row, missed=())
     draft = Draft(row, seen, now_ms, policy)
     draft.settle()
     if row.removed and draft.open:
@@ -366,24 +376,45 @@ def _fill(draft: Draft, nominal: datetime, due: datetime, birth: int, note: Reme
 # ---- one occurrence
 
 
-def early(
-    seen: ScheduleSeen, occurrence_id: str, command_id: str, now_ms: int, policy: Policy
-) -> ScheduleDecision | None:
-    """An occurrence that is to be changed before its turn is made now; None where it is none of the plan."""
-    row, key = seen.row, key_of(occurrence_id)
-    if row is not None and row.answered(command_id) is not None:
+def early(seen: ScheduleSeen, command: Cancel | Edit | SendNow, now_ms: int, policy: Policy) -> ScheduleDecision | None:
+    """An occurrence that is to be changed before its turn is made now; None where it is none of the plan.
+
+    Of a paused schedule it is made and taken back at once: there is nothing to send or to move, but a cancel of it holds.
+    """
+    row, key = seen.row, key_of(command.id)
+    if row is None or row.answered(command.command_id) is not None:
         return None
-    nominal = nominal_of(key)
-    if row is None or row.removed or row.paused is not None or nominal is None or key.endswith(MANUAL):
+    if row.paused is not None and not isinstance(command, Cancel):
         return None
-    if nominal <= row.through or nominal <= at(now_ms) or key in row.exceptions:
-        return None
-    due = _planned(row, nominal)
-    if due is None:
+    nominal = _to_come(row, key, now_ms)
+    due = None if nominal is None else _planned(row, nominal)
+    if nominal is None or due is None:
         return None
     draft = Draft(row, seen, now_ms, policy)
     draft.make(key, nominal, due, row.changed)
+    if row.paused is not None:
+        draft.take_back(key, WHILE_PAUSED)
     return _made(draft)
+
+
+def _to_come(row: ScheduleRow, key: str, now_ms: int) -> datetime | None:
+    """The time of a run that is not made yet, and may be; else None."""
+    nominal = nominal_of(key)
+    if row.removed or nominal is None or key.endswith(MANUAL) or key in row.exceptions:
+        return None
+    return nominal if nominal > row.through and nominal > at(now_ms) else None
+
+
+def waits_for_resume(seen: ScheduleSeen, command: Cancel | Edit | SendNow, now_ms: int) -> bool:
+    """Whether a run cannot be moved or sent because its schedule is paused, and could be otherwise."""
+    row, key = seen.row, key_of(command.id)
+    if row is None or row.paused is None or isinstance(command, Cancel):
+        return False
+    got, nominal = seen.get(command.id), nominal_of(key)
+    if got is not None:
+        return was_taken_back(got[0]) and nominal is not None and nominal > at(now_ms) and key not in row.exceptions
+    nominal = _to_come(row, key, now_ms)
+    return nominal is not None and _planned(row, nominal) is not None
 
 
 def has_too_many_exceptions(row: ScheduleRow, occurrence_id: str) -> bool:
@@ -396,13 +427,8 @@ def turned_down(seen: ScheduleSeen, asked: Asked, now_ms: int, policy: Policy) -
     row, command = seen.row, asked.command
     assert row is not None
     known = row.answered(command.command_id)
-    full = has_too_many_exceptions(row, command.id)
-    note = known or Remembered(
-        command_id=command.command_id,
-        offset=asked.offset,
-        result="refused" if full else "not_found",
-        detail=f"`id` is of a schedule with {EXCEPTIONS_MAX} exceptions: edit the schedule instead" if full else "",
-    )
+    result, detail = _why_turned_down(seen, row, command, now_ms)
+    note = known or Remembered(command_id=command.command_id, offset=asked.offset, result=result, detail=detail)
     answer = Answer(
         command_id=note.command_id, id=command.id, result=note.result, detail=note.detail, repeated=known is not None
     )
@@ -411,6 +437,14 @@ def turned_down(seen: ScheduleSeen, asked: Asked, now_ms: int, policy: Policy) -
     draft = Draft(row, seen, now_ms, policy)
     draft.row = replace(row, answers=kept((*row.answers, note), row.birth, seen.progress))
     return _made(draft, answer)
+
+
+def _why_turned_down(seen: ScheduleSeen, row: ScheduleRow, command: Command, now_ms: int) -> tuple[Result, str]:
+    if has_too_many_exceptions(row, command.id):
+        return "refused", f"`id` is of a schedule with {EXCEPTIONS_MAX} exceptions: edit the schedule instead"
+    if isinstance(command, Edit | SendNow) and waits_for_resume(seen, command, now_ms):
+        return "wrong_state", f"the schedule {row.id!r} is paused: resume it, then change its runs; cancel works now"
+    return "not_found", ""
 
 
 def _planned(row: ScheduleRow, nominal: datetime) -> datetime | None:
@@ -469,7 +503,7 @@ def _exception(schedule: ScheduleRow, row: Row, nominal: datetime) -> ExceptionT
 def _accepted(draft: Draft, asked: AskedSchedule, command: ScheduleChange, detail: str = "") -> ScheduleDecision:
     note = _note(draft.row, asked, command, "accepted", detail)
     answers = kept((*draft.row.answers, note), draft.row.birth, draft.seen.progress)
-    draft.row = replace(draft.row, answers=answers, touched=(*draft.changes, *draft.retold))
+    draft.row = replace(draft.row, answers=answers, touched=(*draft.changes, *draft.retold), missed=tuple(draft.missed))
     return _made(draft, _answer(command, note))
 
 

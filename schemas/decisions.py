@@ -93,7 +93,13 @@ class Released(Struct, frozen=True):
     resumed: bool = False
 
 
-Given = Asked | Acked | Lapsed | Forgotten | Withheld | Released
+class Unsaid(Struct, frozen=True):
+    """A former owner changed a message by itself, and may have died before it told the events (`unsaid`)."""
+
+    id: str
+
+
+Given = Asked | Acked | Lapsed | Forgotten | Withheld | Released | Unsaid
 
 
 class Wait(Struct, frozen=True):

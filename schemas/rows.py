@@ -128,6 +128,11 @@ class Row(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_f
         return is_finished([d.state for d in self.deliveries])
 
     @property
+    def was_just_made(self) -> bool:
+        """Whether nothing has come after its making."""
+        return len(self.timeline) == 1 and not self.finished
+
+    @property
     def state(self) -> MessageState:
         """The state of the message as far as the timetable knows: emissions are not in it."""
         states = [d.state for d in self.deliveries]
@@ -146,13 +151,17 @@ class Claim(Struct, frozen=True, kw_only=True, tag_field="kind", tag="claim"):
     at: datetime
 
 
-class Progress(Struct, frozen=True, kw_only=True, tag_field="kind", tag="progress"):
-    """Offsets up to which all is decided and rows, events and answers are durable (rule 1)."""
+class Progress(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="kind", tag="progress"):
+    """Offsets up to which all is decided and rows, events and answers are durable (rule 1).
+
+    `unsaid`: ids of what changed in the same batch without a command or ack whose replay would tell the events again.
+    """
 
     v: int = version()
     epoch: int
     commands: int
     acks: int
+    unsaid: tuple[str, ...] = ()
 
 
 CLAIM_KEY = "!claim"

@@ -22,6 +22,7 @@ from schemas.schedule_rows import (
     MANUAL,
     SPANS_MAX,
     ExceptionTo,
+    MissedRun,
     Past,
     PastState,
     ScheduleRow,
@@ -75,7 +76,7 @@ class Draft:
         self.withdrawn: dict[str, Row] = {}
         self.retold: dict[str, None] = {}
         self.missing = False
-        self.told_missed = 0
+        self.missed: list[MissedRun] = []
 
     def get(self, key: str) -> Got | None:
         """An occurrence's row as this decision leaves it."""
@@ -180,7 +181,7 @@ class Draft:
         """It is there: made before a crash, or before its turn."""
         self.open[key] = None
         self.missing = False
-        if row.revision == 1 and not row.stub:
+        if (row.revision == 1 or row.was_just_made) and not row.stub:
             self.events.append(whole_event(row, "scheduled"))
 
     def miss(self, nominal: datetime, due: datetime, reason: str) -> None:
@@ -193,23 +194,10 @@ class Draft:
             self.keep(Past(nominal=nominal, due_at=due, state="missed", at=self.now, reason=reason))
             self.not_run.append(Span(since=nominal, to=nominal))
         self.missing = True
-        self.told_missed += 1
-        if self.told_missed <= EVENTS_OF_MISSED_MAX:
-            self.events.append(self._missed_event(nominal, due, reason))
-
-    def _missed_event(self, nominal: datetime, due: datetime, reason: str) -> Event:
-        message_id = self.row.id_of(nominal_text(nominal))
-        return Event(
-            event_id=f"{message_id}!{self.row.changed}!missed",
-            kind="missed",
-            id=message_id,
-            at=self.now,
-            birth=self.row.changed,
-            revision=1,
-            state=MessageState.EXPIRED,
-            due_at=due,
-            reason=reason,
-        )
+        if len(self.missed) < EVENTS_OF_MISSED_MAX:
+            run = MissedRun(nominal=nominal, due_at=due, reason=reason)
+            self.missed.append(run)
+            self.events.append(missed_event(self.row, run, self.now))
 
     # ---- taking back
 
@@ -251,6 +239,18 @@ class Draft:
         self.changes[key] = RowChange(row.id, row, ended)
         self.events += events_of_end(ended)
 
+    def take_back(self, key: str, reason: str) -> None:
+        """What this very decision has made is never there but as taken back."""
+        self.withdrawn[key] = self._row_of(key)
+        self.drop(key, reason)
+        self.changes[key] = self.changes[key]._replace(old=None)
+        del self.open[key]
+
+    def _row_of(self, key: str) -> Row:
+        made = self.changes[key].row
+        assert made is not None
+        return made
+
     def fill(self, since: datetime, to: datetime) -> None:
         """From now on everything of this period has run, or was cancelled."""
         left: list[Span] = []
@@ -279,6 +279,22 @@ class Draft:
             history=tuple(self.history),
             updated_at=self.now,
         )
+
+
+def missed_event(row: ScheduleRow, run: MissedRun, now: datetime) -> Event:
+    """What is told of a run that was never made: the same whenever it is told again."""
+    message_id = row.id_of(nominal_text(run.nominal))
+    return Event(
+        event_id=f"{message_id}!{row.changed}!missed",
+        kind="missed",
+        id=message_id,
+        at=now,
+        birth=row.changed,
+        revision=1,
+        state=MessageState.EXPIRED,
+        due_at=run.due_at,
+        reason=run.reason,
+    )
 
 
 def is_untouched(row: Row, marks: tuple[Mark, ...]) -> bool:

@@ -52,6 +52,14 @@ class ExceptionTo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     due_at: datetime | None = None
 
 
+class MissedRun(Struct, frozen=True, kw_only=True):
+    """A run that a command found missed."""
+
+    nominal: datetime
+    due_at: datetime
+    reason: str
+
+
 class Span(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """From and to, both included: no occurrence in it has run. Without `since`: all before."""
 
@@ -72,8 +80,9 @@ class ScheduleRow(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
 
     `through`: the cursor `materialised_through`: nothing at or before it is made again, except by backfill. `counted`:
     how many of `count` lie there. `changed`: offset of the last command that changed the plan, the birth of what is
-    made by it. `touched`: what the last command made or took back, should its events have to be told again. `open`:
-    what was made and is not in `history` yet, as ids less the schedule's. `tend_at`: when there is something to do.
+    made by it. `touched`: what the last command made or took back, should its events have to be told again; `missed`:
+    what it found missed, until the next tending. `open`: what was made and is not in `history` yet, as ids less the
+    schedule's. `tend_at`: when there is something to do.
     """
 
     v: int = version()
@@ -95,6 +104,7 @@ class ScheduleRow(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
     history: tuple[Past, ...] = ()
     answers: tuple[Remembered, ...] = ()
     touched: tuple[str, ...] = ()
+    missed: tuple[MissedRun, ...] = ()
     created_at: datetime
     updated_at: datetime
     forget_at: datetime | None = None

@@ -1,5 +1,6 @@
 """Records with defaults, for tests: say only what the test is about."""
 
+from datetime import timedelta
 from typing import Any
 
 from schemas.commands import Cancel, Create, Discard, Edit, Erase, Look, MarkSent, RetryDead, SendNow
@@ -7,6 +8,7 @@ from schemas.decide import decide
 from schemas.decisions import Acked, Asked, Decision, Given, Mark, Policy, Seen, Wait
 from schemas.lifecycle import DeliveryState
 from schemas.message import Changes, Content, Message
+from schemas.occurrence import OccurrenceOf
 from schemas.outcomes import Ack, Delivered, Outcome
 from schemas.rows import Delivery, Row
 from schemas.times import at
@@ -85,6 +87,13 @@ def a_row(message: Message | None = None, *deliveries: dict[str, Any], **over: A
     over.setdefault("message", accepted(made.message))
     changed = [changed_delivery(d, over_) for d, over_ in zip(made.deliveries, deliveries, strict=False)]
     return replaced(made, deliveries=(*changed, *made.deliveries[len(changed) :]), **over)
+
+
+def an_occurrence(within_s: int = 60, **over: Any) -> Row:
+    """A row of the schedule "m", which must begin within so many seconds."""
+    of = OccurrenceOf(schedule="m", nominal=at(NOON), start_within=timedelta(seconds=within_s))
+    row = a_row(**over)
+    return replaced(row, message=replaced(row.message, occurrence=of))
 
 
 def changed_delivery(d: Delivery, over: dict[str, Any]) -> Delivery:

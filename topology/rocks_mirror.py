@@ -38,6 +38,7 @@ class Meta(msgspec.Struct, omit_defaults=True):
     rows: int = 0
     seen_ms: int = 0
     voids: tuple[str, ...] = ()
+    unsaid: tuple[str, ...] = ()
     format: int = FORMAT
 
 
@@ -67,6 +68,7 @@ class RocksMirror:
         self.epoch = meta.epoch
         self.commands = meta.commands
         self.acks = meta.acks
+        self.unsaid = meta.unsaid
         self.seen_ms = meta.seen_ms
         self._voids = set(meta.voids)
         self.untold: set[int] = set()
@@ -107,7 +109,7 @@ class RocksMirror:
         return [None if value is None else _placed(value) for value in values]
 
     def apply(self, changes: Iterable[Change], applied: int) -> None:
-        """Take rows in, with counts, `applied`, `epoch`, `commands`, `acks` and `voids`, in one write batch."""
+        """Take rows in, with counts, `applied`, `epoch`, `commands`, `acks`, `unsaid` and `voids`, in one batch."""
         self._apply(changes, applied)
 
     def _apply(
@@ -212,6 +214,7 @@ class RocksMirror:
             rows=self._rows,
             seen_ms=self.seen_ms,
             voids=tuple(sorted(self._voids)),
+            unsaid=self.unsaid,
         )
 
     def _write(self, batch: WriteBatch) -> None:

@@ -25,6 +25,8 @@ from schemas.decide_schedule import (
     early,
     excepted,
     needs_tending,
+    turned_down,
+    waits_for_resume,
 )
 from schemas.decisions import Acked, Asked, Forgotten, Lapsed, Mark, Policy, Seen, Withheld
 from schemas.ids import routing_key
@@ -184,8 +186,11 @@ class NightShift:
 
     def _occurrence(self, command: Any, offset: int, asked_ms: int) -> Answer:
         schedule_id = routing_key(command.id)
+        seen = self.keeper.seen(schedule_id)
+        if waits_for_resume(seen, command, self.now_ms):
+            return self._turned_down(seen, Asked(command, offset, asked_ms))
         if self.mirror.get(command.id) is None:
-            made = early(self.keeper.seen(schedule_id), command.id, command.command_id, self.now_ms, self.policy)
+            made = early(seen, command, self.now_ms, self.policy)
             if made is not None:
                 self.write_schedule(schedule_id, made)
         row = self.mirror.get(command.id)
@@ -198,6 +203,12 @@ class NightShift:
             noted = excepted(self.keeper.seen(schedule_id), after, self.now_ms, self.policy, cancelled=gone)
             if noted is not None:
                 self.write_schedule(schedule_id, noted)
+        return decision.answer
+
+    def _turned_down(self, seen: Any, asked: Asked) -> Answer:
+        decision = turned_down(seen, asked, self.now_ms, self.policy)
+        self.write_schedule(seen.row.id, decision)
+        assert decision.answer is not None
         return decision.answer
 
     def tend(self, schedule_id: str) -> None:

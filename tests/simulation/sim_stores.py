@@ -21,6 +21,7 @@ class SimMirror:
 
     def wipe(self) -> None:
         self.applied, self.epoch, self.commands, self.acks = 0, -1, 0, 0
+        self.unsaid: tuple[str, ...] = ()
         self.counts: dict[int, Counts] = {}
         self.table: dict[str, Row] = {}
         self._voids: set[str] = set()

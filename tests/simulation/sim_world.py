@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from sim_checks import Checks
@@ -99,6 +99,9 @@ class World:
     seed: int
     scenario: Scenario
     parts: Parts = field(default_factory=Parts)
+
+    calm_steps: ClassVar[int] = 6_000
+    """Without faults all is quiet within so many, or never."""
 
     def __post_init__(self) -> None:
         self.random = random.Random(self.seed)
@@ -489,7 +492,7 @@ class World:
         self.calm = True
         for process in [p for p in self.processes if p.alive and p.zombie]:
             self.do(lambda p=process: self.zombie_notices(p))
-        for _ in range(6_000):
+        for _ in range(self.calm_steps):
             if self.quiet():
                 break
             self.step()

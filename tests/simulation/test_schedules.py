@@ -7,6 +7,7 @@ import pytest
 from msgspec import Raw
 from night_shift import DAY, HOUR, NightShift
 
+from schemas.decide_schedule import AskedSchedule, decide_schedule
 from schemas.decisions import Policy
 from schemas.recurrence import nominal_text
 from schemas.schedule_commands import (
@@ -101,6 +102,53 @@ def test_a_pause_takes_back_what_is_made_and_resume_follows_the_policy():
     s.work(s.now_ms + HOUR)
     assert s.sent == {f"n@{of(2)}": 1, f"n@{of(3)}": 1}
     assert [state for _, state in s.history("n")] == ["missed", "missed", "late", "sent"]
+
+
+def test_a_cancel_of_a_run_that_is_not_made_holds_though_its_schedule_is_paused():
+    s = shift()
+    s.put("n", recurrence={"cron": "0 2 * * *"})
+    s.ask(SchedulePause(command_id="p", id="n"))
+    assert s.cancel(f"n@{of(3)}").result == "cancelled"
+    assert s.cancel(f"n@{of(3)}").result == "cancelled"
+    assert s.cancel(f"n@{of(3, 5)}").result == "not_found"
+    assert not [row.id for row in s.mirror.table.values() if not row.finished]
+    s.ask(ScheduleResume(command_id="r", id="n"))
+    s.work(s.now_ms + 5 * DAY)
+    assert sorted(s.sent) == [f"n@{of(d)}" for d in (0, 1, 2, 4)]
+    assert s.history("n")[3] == ("24 02:00", "cancelled")
+
+
+@pytest.mark.parametrize("day", [0, 3])
+def test_a_move_of_a_run_of_a_paused_schedule_says_what_to_do(day):
+    """The first was made and taken back, the other is far."""
+    s = shift()
+    s.put("n", recurrence={"cron": "0 2 * * *"})
+    s.ask(SchedulePause(command_id="p", id="n"))
+    later = ms_of(MONDAY + timedelta(days=day, hours=20))
+    answer = s.move(f"n@{of(day)}", later)
+    assert (answer.result, "resume it" in answer.detail) == ("wrong_state", True)
+    assert s.move(f"n@{of(day, 5)}", later).result == "not_found"
+    s.ask(ScheduleResume(command_id="r", id="n"))
+    assert s.move(f"n@{of(day)}", later).result == "accepted"
+    s.work(s.now_ms + 5 * DAY)
+    assert sorted(s.sent) == [f"n@{of(d)}" for d in range(5)]
+
+
+def test_a_repeated_resume_tells_again_what_it_found_missed():
+    """Its row was written and then the owner died: the same events, once for whoever drops repeats."""
+    s = shift()
+    s.put("n", recurrence={"cron": "0 2 * * *"}, missed="skip")
+    s.ask(SchedulePause(command_id="p", id="n"))
+    s.sleep(s.now_ms + 3 * DAY)
+    resume = AskedSchedule(ScheduleResume(command_id="r", id="n"), s.offset + 1, s.now_ms)
+    first = decide_schedule(s.keeper.seen("n"), resume, s.now_ms, s.policy)
+    s.write_schedule("n", first)
+    again = decide_schedule(s.keeper.seen("n"), resume, s.now_ms + HOUR, s.policy)
+    told = [event.event_id for event in first.events]
+    assert [event.kind for event in first.events].count("missed") == 3
+    assert ([event.event_id for event in again.events], again.row) == (told, None)
+    s.tend("n")
+    assert s.table.get("n").missed == ()
 
 
 def test_an_edit_replaces_what_is_not_emitted():

@@ -1,16 +1,16 @@
 """Definitions, occurrences and what becomes of those that give way."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
-from builders import MINUTE, NOON, a_row, decided, seen, states
+from builders import MINUTE, NOON, an_occurrence, decided, seen, states
 
 from gateway.problems import ProblemError
 from gateway.requests import NewMessage, decoded
 from schemas.decisions import Lapsed, Mark, Withheld
 from schemas.lifecycle import DeliveryState
-from schemas.occurrence import MISSED_MARK, SKIPPED_MARK, OccurrenceOf
+from schemas.occurrence import MISSED_MARK, SKIPPED_MARK
 from schemas.rows import expires_of
 from schemas.schedule import Definition, NewDefinition
 from schemas.schedule_rows import nominal_of
@@ -22,12 +22,6 @@ NIGHTLY = {"recurrence": {"cron": "0 2 * * *"}, "message": {"channel": "log", "b
 
 def definition(**over) -> NewDefinition:
     return msgspec.json.decode(msgspec.json.encode(NIGHTLY | over), type=NewDefinition)
-
-
-def an_occurrence(within_s: int = 60, **over):
-    of = OccurrenceOf(schedule="m", nominal=at(NOON), start_within=timedelta(seconds=within_s))
-    row = a_row(**over)
-    return msgspec.structs.replace(row, message=msgspec.structs.replace(row.message, occurrence=of))
 
 
 @pytest.mark.parametrize(
