@@ -4,6 +4,7 @@ Kafka is two dicts here. A restart comes between any two writes: what was decide
 """
 
 import random
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -40,6 +41,7 @@ from schemas.schedule_rows import key_of, tend_ms
 from schemas.times import at, ms_of
 
 HOUR, DAY = 3_600_000, 24 * 3_600_000
+LOOK_AHEAD_MS = 600_000
 
 
 class RestartError(Exception):
@@ -52,26 +54,49 @@ class FastMirror(SimMirror):
     def __init__(self) -> None:
         super().__init__()
         self.by_schedule: dict[str, set[str]] = defaultdict(set)
-        self.live: dict[str, None] = {}
+        self.live: list[Due] = []
+        self.over: list[tuple[int, str]] = []
 
     def apply(self, changes: Any, applied: int) -> None:
         for change in changes:
             of = self.by_schedule[routing_key(change.id)]
+            for due in dues_of(self.table.get(change.id)):
+                del self.live[bisect_left(self.live, due)]
+            for due in dues_of(change.row):
+                insort(self.live, due)
             if change.row is None:
                 self.table.pop(change.id, None)
                 of.discard(change.id)
-                self.live.pop(change.id, None)
             else:
                 self.table[change.id] = change.row
                 of.add(change.id)
-                if change.row.finished:
-                    self.live.pop(change.id, None)
-                else:
-                    self.live[change.id] = None
+                if change.row.forget_at is not None:
+                    heappush(self.over, (ms_of(change.row.forget_at), change.id))
         self.applied = applied
+
+    def due_from(self, after: Due | None, until_ms: int, limit: int) -> list[Due]:
+        start = 0 if after is None else bisect_right(self.live, after)
+        return self.live[start : bisect_right(self.live, Due(until_ms + 1, "", 0))][:limit]
+
+    def to_forget(self, now_ms: int, limit: int) -> list[str]:
+        """Each once: what dies before it is done is still there, and is pushed again."""
+        found: dict[str, int] = {}
+        while self.over and self.over[0][0] <= now_ms and len(found) < limit:
+            when, message_id = heappop(self.over)
+            row = self.table.get(message_id)
+            if row is not None and row.forget_at is not None and ms_of(row.forget_at) == when:
+                found[message_id] = when
+        for message_id, when in found.items():
+            heappush(self.over, (when, message_id))
+        return list(found)
 
     def ids(self, start: str, end: str, limit: int) -> list[str]:
         return sorted(i for i in self.by_schedule[routing_key(start)] if start <= i < end)[:limit]
+
+
+def dues_of(row: Row | None) -> list[Due]:
+    """Its live deliveries in the index."""
+    return [] if row is None else [Due(ms_of(d.due_at), row.id, d.target) for d in row.deliveries if d.state in LIVE]
 
 
 class FastSchedules(SimSchedules):
@@ -80,18 +105,19 @@ class FastSchedules(SimSchedules):
     def __init__(self) -> None:
         super().__init__()
         self.heap: list[tuple[int, str]] = []
+        self.when: dict[str, int | None] = {}
 
     def apply(self, changes: Any, applied: int) -> None:
         super().apply(changes, applied)
         for change in changes:
-            if change.row is not None and (when := tend_ms(change.row)) is not None:
+            when = self.when[change.id] = None if change.row is None else tend_ms(change.row)
+            if when is not None:
                 heappush(self.heap, (when, change.id))
 
     def next_ms(self) -> int | None:
         while self.heap:
             when, schedule_id = self.heap[0]
-            row = self.table.get(schedule_id)
-            if row is not None and tend_ms(row) == when:
+            if self.when[schedule_id] == when:
                 return when
             heappop(self.heap)
         return None
@@ -101,7 +127,7 @@ class FastSchedules(SimSchedules):
         while (when := self.next_ms()) is not None and when <= now_ms:
             found[heappop(self.heap)[1]] = None
         for schedule_id in found:  # still to be done, should the process die before it is
-            heappush(self.heap, (tend_ms(self.table[schedule_id]), schedule_id))
+            heappush(self.heap, (self.when[schedule_id], schedule_id))
         return list(found)[:limit]
 
 
@@ -134,10 +160,15 @@ class NightShift:
 
     def begin(self) -> None:
         """A process starts: what is due soon is read from the disk."""
-        self.near = NearWindows(lambda *_: 0)
-        self.near.horizon = Due(2**62, "", 0)
-        for message_id in self.mirror.live:
-            self.near.arm(self.mirror.table[message_id])
+        self.near = NearWindows(lambda *_: 0, bytes_max=0)
+        self.arm()
+
+    def arm(self) -> None:
+        """As the spout does: what is due within the look-ahead."""
+        until = Due(self.now_ms + LOOK_AHEAD_MS, "\U0010ffff", 0)
+        for due in self.mirror.due_from(self.near.horizon, until.due_ms, 1_000_000):
+            self.near.arm_one(self.mirror.table[due.id], due.target)
+        self.near.horizon = until
 
     # ---- writes
 
@@ -218,12 +249,14 @@ class NightShift:
 
     # ---- time
 
+    def next_ms(self) -> int:
+        """When there is something to do, or to arm."""
+        tend, due = self.table.next_ms(), self.near.next_due_ms()
+        return min(when for when in (tend, due, self.near.horizon.due_ms) if when is not None)
+
     def work(self, to_ms: int) -> None:
         """All that is to be done up to an instant, at its time."""
-        while True:
-            when = min((t for t in (self.table.next_ms(), self.near.next_due_ms()) if t is not None), default=to_ms + 1)
-            if when > to_ms:
-                break
+        while (when := self.next_ms()) <= to_ms:
             self.now_ms = max(self.now_ms, when)
             try:
                 self.do_now()
@@ -232,6 +265,8 @@ class NightShift:
         self.now_ms = max(self.now_ms, to_ms)
 
     def do_now(self) -> None:
+        if self.near.horizon.due_ms <= self.now_ms:
+            self.arm()
         for schedule_id in self.table.to_tend(self.now_ms, 10_000):
             self.tend(schedule_id)
         for armed in list(self.near.due(self.now_ms, 100_000)):

@@ -1,6 +1,5 @@
 """Schedules over days and months: none missing, none double, and the history says what happened to each."""
 
-import os
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -275,77 +274,3 @@ def test_count_start_and_end_bound_a_schedule():
     s.work(s.now_ms + 9 * DAY)
     assert sorted(s.sent) == [f"m@{of(0)}", f"m@{of(1)}", f"n@{of(2)}", f"n@{of(3)}", f"n@{of(4)}"]
     assert {s.table.get(i).state for i in "mn"} == {"ended"}
-
-
-def year_of_nights(apps: int, nights: int, seed: int) -> NightShift:
-    """Each app each night exactly once, or cancelled as asked, with restarts between any two writes."""
-    s = NightShift(seed, restarts=min(0.02, 2 / apps), now_ms=ms_of(MONDAY))
-    r, cancelled, moved = s.random, set(), {}
-    for n in range(apps):
-        s.put(
-            f"app-{n}",
-            recurrence={"cron": f"{r.randrange(60)} {r.randrange(1, 5)} * * *"},
-            timezone="Europe/Rome",
-            missed="all",
-            catch_up=timedelta(days=2),
-            jitter=timedelta(minutes=r.choice((0, 10))),
-        )
-    for _night in range(nights):
-        s.work(s.now_ms + 12 * HOUR)
-        for _ in range(max(1, apps // 50)):
-            _one_change(s, r.randrange(apps), cancelled, moved)
-        if r.random() < 0.05:
-            s.sleep(s.now_ms + r.randrange(30 * HOUR))
-        s.work(s.now_ms + 12 * HOUR)
-        s.forget()
-    s.work(s.now_ms + DAY)
-    _check(s, apps, cancelled, moved)
-    return s
-
-
-def _one_change(s: NightShift, n: int, cancelled: set, moved: dict) -> None:
-    from itertools import islice  # noqa: PLC0415
-
-    from schemas.recurrence import occurrences  # noqa: PLC0415
-
-    row = s.table.get(f"app-{n}")
-    coming = list(islice(occurrences(row.definition, row.id, at(s.now_ms)), 12))
-    occurrence = s.random.choice(coming)
-    name = row.id_of(nominal_text(occurrence.nominal))
-    if name in moved or name in cancelled:
-        return
-    if s.random.random() < 0.5:
-        if s.cancel(name).result == "cancelled":
-            cancelled.add(name)
-    else:
-        due = ms_of(occurrence.nominal) + s.random.randrange(-6, 30) * HOUR
-        if due > s.now_ms and s.move(name, due).result == "accepted":
-            moved[name] = due
-
-
-def _check(s: NightShift, apps: int, cancelled: set, moved: dict) -> None:
-    from schemas.recurrence import occurrences  # noqa: PLC0415
-
-    assert s.restarted > apps // 10
-    doubles = {name: count for name, count in s.sent.items() if count != 1}
-    assert not doubles
-    for n in range(apps):
-        row = s.table.get(f"app-{n}")
-        for occurrence in occurrences(row.definition, row.id, MONDAY):
-            if ms_of(occurrence.due) > s.now_ms - 2 * HOUR:
-                break
-            name = row.id_of(nominal_text(occurrence.nominal))
-            if moved.get(name, 0) > s.now_ms - HOUR:
-                continue
-            assert (name in s.sent) != (name in cancelled), (name, name in cancelled, moved.get(name))
-    for name, due in moved.items():
-        taken = [t for key, t in s.sent_at.items() if key.startswith(f"{name}!")]
-        assert all(t >= due for t in taken)
-
-
-APPS = int(os.environ.get("CLEPSYDRA_TEST_APPS", "6"))
-
-
-def test_a_year_of_nights():
-    """CLEPSYDRA_TEST_APPS=2000: the whole of it."""
-    year_of_nights(apps=APPS, nights=366, seed=4)
