@@ -13,6 +13,7 @@ from typing import Any, assert_never
 from agents.flows import Flows
 from agents.given_slots import GivenSlots
 from agents.inbox import Inbox, Item, Stray
+from agents.load_order import LoadOrder
 from agents.near_windows import Armed, NearWindows, Place
 from agents.ports import Change, Clock, Home, Lease, Mirror, OwnerWatch, ScheduleTable, Seat, Stored
 from agents.recovery import Taken, take_over, valid_row
@@ -71,6 +72,7 @@ class PartitionOwner:
         look_ahead_ms: int = 120_000,
         flows: Flows | None = None,
         schedules: ScheduleTable | None = None,
+        load_order: LoadOrder | None = None,
     ) -> None:
         """`home`: the partition of a routing key; `place`: of a flow or id in `due.<channel>`.
 
@@ -78,6 +80,7 @@ class PartitionOwner:
         """
         self.partition, self.name, self.seat, self.mirror = partition, name, seat, mirror
         self.clock, self.lease, self.policy, self.home, self.watch = clock, lease, policy, home, watch
+        self.load_order = load_order or LoadOrder()
         self.near = NearWindows(place)
         self.spout = Spout(
             partition=partition, due=seat.due, mirror=mirror, near=self.near, clock=clock, lease=lease,
@@ -203,7 +206,9 @@ class PartitionOwner:
     async def run(self) -> None:
         """Take the partition over and keep it until `stop()`. Raises LostClaimError, LogBrokenError, NewerRecordError."""
         began = self.clock.now_ms()
-        self.taken = await take_over(self.seat, self.partition, self.name, self.mirror, self.clock, self.watch)
+        self.taken = await take_over(
+            self.seat, self.partition, self.name, self.mirror, self.clock, self.watch, self.load_order
+        )
         if self.keeper is not None:
             await self.keeper.begin(self.taken.epoch, self.name)
         self.spout.begin(self.taken.epoch, self.taken.horizon_ms)

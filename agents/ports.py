@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from msgspec import Struct
+
 from schemas.due import DueMessage
 from schemas.outcomes import Outcome, OutcomeRecord, Paced
 from schemas.placed import Placed
@@ -13,7 +15,7 @@ from schemas.window_records import OwnerRecord
 from schemas.windows import Counts
 
 
-class Record(NamedTuple):
+class Record(Struct, frozen=True, gc=False):
     """What is written: the key and value of one Kafka record; a None value is a tombstone."""
 
     key: bytes | None
@@ -21,7 +23,7 @@ class Record(NamedTuple):
     headers: tuple[tuple[str, bytes], ...] = ()
 
 
-class Stored(NamedTuple):
+class Stored(Struct, frozen=True, gc=False):
     """What is read: a record, where it lay, when it was written."""
 
     offset: int
@@ -67,7 +69,7 @@ class LogBrokenError(Exception):
     """A write may or may not have landed: drop the producer, let go, replay from the source."""
 
 
-class Change(NamedTuple):
+class Change(Struct, frozen=True, gc=False):
     """A row that the timetable now has, or a tombstone (`row` None), with what it replaces."""
 
     id: str
@@ -76,7 +78,7 @@ class Change(NamedTuple):
     value: bytes | None
 
 
-class Loaded(NamedTuple):
+class Loaded(Struct, frozen=True, gc=False):
     """The newest valid row of an id in a slice of the log, or a tombstone (`row` None), as it is taken in by a load."""
 
     id: str

@@ -8,12 +8,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from agents.claimed_log import ClaimedLog
+from agents.load_order import LoadOrder
 from agents.ports import Change, Clock, Loaded, Log, Mirror, OwnerWatch, Record, Seat, Stored
 from schemas.due import Fence
 from schemas.placed import Placed
 from schemas.rows import CLAIM_KEY, PROGRESS_KEY, Claim, Progress
 from schemas.times import at
-from schemas.wire import encode, read_placed
+from schemas.wire import encode, read_placed_all
 
 CLOCK_SKEW_MS = 1_000
 """Added to the horizon: a former owner's clock may have been ahead by this."""
@@ -40,16 +41,16 @@ class Loader:
     def feed(self, records: list[Stored]) -> None:
         """Take in a slice; the last valid record of an id wins."""
         rows: dict[str, Loaded] = {}
-        for record in records:
-            if record.key is not None:
-                self._one(record, rows)
+        keyed = [record for record in records if record.key is not None]
+        values = iter(read_placed_all([record.value for record in keyed if record.value is not None]))
+        for record in keyed:
+            self._one(record, None if record.value is None else next(values), rows)
         if records:
             self.mirror.load(rows.values(), records[-1].offset + 1)
 
-    def _one(self, record: Stored, rows: dict[str, Loaded]) -> None:
+    def _one(self, record: Stored, value: Placed | Claim | Progress | None, rows: dict[str, Loaded]) -> None:
         assert record.key is not None
         key = record.key.decode()
-        value = None if record.value is None else read_placed(record.value)
         match value:
             case Claim():
                 self.mirror.epoch = max(self.mirror.epoch, record.offset)
@@ -77,18 +78,22 @@ class Loader:
             self.mirror.unsaid = progress.unsaid
 
 
-async def take_over(seat: Seat, partition: int, owner: str, mirror: Mirror, clock: Clock, watch: OwnerWatch) -> Taken:
+async def take_over(
+    seat: Seat, partition: int, owner: str, mirror: Mirror, clock: Clock, watch: OwnerWatch, order: LoadOrder
+) -> Taken:
     """Claim, fence, load up to the own claim, repair. Raises LostClaimError, LogBrokenError, NewerRecordError."""
     timetable = ClaimedLog(seat.timetable, is_claim)
     epoch = await timetable.claim(Record(CLAIM_KEY.encode(), encode(Claim(owner=owner, at=at(clock.now_ms())))))
     await fence(seat.due, partition, epoch)
     horizon_ms = clock.now_ms() + CLOCK_SKEW_MS
     loader = Loader(mirror)
-    async for records in seat.timetable.read(mirror.applied, epoch + 1):
-        for n in range(0, len(records), LOAD_SLICE):
-            loader.feed(records[n : n + LOAD_SLICE])
-            watch.loading(partition, mirror.applied, epoch + 1)
-            await asyncio.sleep(0)
+    with order.loading(partition, clock.now_ms()):
+        async for records in seat.timetable.read(mirror.applied, epoch + 1):
+            for n in range(0, len(records), LOAD_SLICE):
+                await order.wait(partition, clock)
+                loader.feed(records[n : n + LOAD_SLICE])
+                watch.loading(partition, mirror.applied, epoch + 1)
+                await asyncio.sleep(0)
     mirror.epoch = epoch
     mirror.apply((), max(mirror.applied, epoch + 1))
     if loader.zombies:

@@ -35,16 +35,27 @@ class Slice(NamedTuple):
 async def read_partition(
     client: AIOKafkaClient, partition: TopicPartition, start: int, end: int
 ) -> AsyncIterator[list[Stored]]:
-    """The records in [start, end), in slices; ends when the position has reached `end`.
+    """The records in [start, end), in slices; ends when the position has reached `end`. The next are fetched meanwhile.
 
     Raises OffsetOutOfRangeError where `start` is not in the log, LogBrokenError after 60 s without an answer.
     """
+    if start >= end:
+        return
+    ahead = asyncio.ensure_future(_fetched(client, partition, start))
     position = start
-    while position < end:
-        for records, following in _slices(await _fetched(client, partition, position), position, end):
+    try:
+        while position < end:
+            batches = await ahead
+            following = _after(batches, position)
+            if following < end:
+                ahead = asyncio.ensure_future(_fetched(client, partition, following))
+            for records, _ in _slices(batches, position, end):
+                if records:
+                    yield records
             position = following
-            if records:
-                yield records
+    finally:
+        ahead.cancel()
+        await asyncio.gather(ahead, return_exceptions=True)
 
 
 async def follow_partition(
@@ -97,6 +108,14 @@ async def _fetch(client: AIOKafkaClient, partition: TopicPartition, position: in
     if error is not NoError:
         raise error(partition)
     return batches or b""
+
+
+def _after(batches: bytes, position: int) -> int:
+    """The offset behind all of these, which begin at `position`."""
+    remaining = MemoryRecords(batches)
+    while remaining.has_next():
+        position = remaining.next_batch().next_offset
+    return position
 
 
 def _slices(batches: bytes, position: int, end: int) -> Iterator[Slice]:

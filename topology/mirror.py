@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from topology.disk import DiskError, broken, close_database, open_database, wipe_directory
-from topology.rocks_mirror import FORMAT, META, Meta, RocksMirror, decode_meta
+from topology.mirror_batch import META
+from topology.rocks_mirror import FORMAT, Meta, RocksMirror, decode_meta
 
 
 def open_mirror(

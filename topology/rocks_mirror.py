@@ -8,21 +8,19 @@ import msgspec
 from rocksdict import Rdict, ReadOptions, WriteBatch, WriteOptions
 
 from agents.ports import Change, Due, Loaded
-from schemas.lifecycle import LIVE
 from schemas.placed import Placed
 from schemas.rows import Row
 from schemas.times import ms_of
-from schemas.windows import NOTHING, Counts, added, count_changes
+from schemas.windows import NOTHING, Counts, added
 from schemas.wire import read_placed, read_timetable
 from topology.disk import broken, close_database, compact_by_itself, open_database, wipe_directory
+from topology.met_ids import MetIds
+from topology.mirror_batch import COUNT, DUE, FORGET, META, ROW, MirrorBatch, due_key, due_of, ms_packed
 
-COUNT, DUE, FORGET, META, ROW = b"c", b"d", b"f", b"m", b"r"
 FORMAT = 2
 UNLOGGED_AT_LEAST = 10_000
 """Offsets to catch up with at which it pays to do without RocksDB's own log."""
 
-_ms = Packed(">Q")
-_target = Packed(">H")
 _counts = Packed(f">{len(NOTHING)}I")
 
 
@@ -73,6 +71,7 @@ class RocksMirror:
         self._voids = set(meta.voids)
         self.untold: set[int] = set()
         self._rows = meta.rows
+        self._met = None if meta.applied or meta.rows else MetIds(self._loaded_at)
         self._due_floor = DUE
         self._forget_floor = FORGET
 
@@ -95,57 +94,49 @@ class RocksMirror:
 
     def load(self, rows: Iterable[Loaded], applied: int) -> None:
         """As apply, for rows that are only read; what they replace is looked up for all at once."""
-        found = list(rows)
-        olds = self._placed([loaded.id for loaded in found])
-        self._apply(((n.id, old, n.row, n.value) for n, old in zip(found, olds, strict=True)), applied)
+        found, taken = list(rows), MirrorBatch()
+        olds = self._replaced(found)
+        for new in found:
+            taken.put(new.id, olds.get(new.id), new.row, new.value)
+        self._take_in(taken, applied)
 
-    def _placed(self, ids: list[str]) -> list[Placed | None]:
+    def _replaced(self, rows: list[Loaded]) -> dict[str, Placed]:
+        """What is here already of these. A load into an empty mirror need not look for what it has not met."""
+        met = self._met
+        ids = [row.id for row in rows] if met is None else [row.id for row in rows if met.meet(row.id)]
         if not ids:
-            return []
+            return {}
         try:
             values = self._db.get([ROW + message_id.encode() for message_id in ids])
         except Exception as error:
             raise broken(self._path, error) from error
-        return [None if value is None else _placed(value) for value in values]
+        return {i: _placed(value) for i, value in zip(ids, values, strict=True) if value is not None}
 
     def apply(self, changes: Iterable[Change], applied: int) -> None:
         """Take rows in, with counts, `applied`, `epoch`, `commands`, `acks`, `unsaid` and `voids`, in one batch."""
-        self._apply(changes, applied)
+        self._met = None
+        taken = MirrorBatch()
+        for change in changes:
+            taken.put(change.id, change.old, change.row, change.value)
+        self._take_in(taken, applied)
 
-    def _apply(
-        self, changes: Iterable[tuple[str, Row | Placed | None, Row | Placed | None, bytes | None]], applied: int
-    ) -> None:
-        batch = WriteBatch(raw_mode=True)
-        moved: dict[tuple[int, int], int] = {}
-        indexed: list[bytes] = []
-        newest: Row | Placed | None = None
-        for message_id, old, row, value in changes:
-            key = message_id.encode()
-            if row is not None:
-                batch[ROW + key] = value
-                newest = row
-            else:
-                del batch[ROW + key]
-            if old is None or row is None:
-                self._rows += (row is not None) - (old is not None)
-            indexed += _index(batch, key, old, row)
-            for minute, place, by in count_changes(old, row):
-                moved[minute, place] = moved.get((minute, place), 0) + by
-        if newest is not None:
-            self.seen_ms = max(self.seen_ms, ms_of(newest.updated_at))
-        self._lower_floors(indexed)
-        touched = self._count(moved)
+    def _take_in(self, taken: MirrorBatch, applied: int) -> None:
+        self._rows += taken.rows
+        if taken.newest is not None:
+            self.seen_ms = max(self.seen_ms, ms_of(taken.newest.updated_at))
+        self._lower_floors(taken)
+        touched = self._count(taken.moved)
         self.untold |= touched
         for minute in touched:
-            batch[COUNT + _ms.pack(minute)] = _counts.pack(*self.counts[minute])
+            taken.batch[COUNT + ms_packed.pack(minute)] = _counts.pack(*self.counts[minute])
         self.applied = applied
-        batch[META] = _encode_meta(self.meta())
-        self._write(batch)
+        taken.batch[META] = _encode_meta(self.meta())
+        self._write(taken.batch)
 
-    def _lower_floors(self, indexed: list[bytes]) -> None:
+    def _lower_floors(self, taken: MirrorBatch) -> None:
         """Scans begin at these: below them there are only deleted entries, which cost time to pass."""
-        self._due_floor = min([self._due_floor, *indexed])
-        self._forget_floor = min([self._forget_floor, *(key for key in indexed if key > FORGET)])
+        self._due_floor = min([self._due_floor, *taken.due])
+        self._forget_floor = min([self._forget_floor, *taken.forget])
 
     def _count(self, moved: dict[tuple[int, int], int]) -> set[int]:
         """Takes the moves into `counts`; which minutes they touched."""
@@ -159,15 +150,15 @@ class RocksMirror:
         """Live deliveries in order of (due, id, target), after `after`, due at or before `until_ms`."""
         start = self._due_floor
         if after is not None:
-            start = max(start, _due_key(after.due_ms, after.id.encode(), after.target) + b"\0")
-        keys = self._keys(start, DUE + _ms.pack(until_ms + 1), limit)
+            start = max(start, due_key(after.due_ms, after.id.encode(), after.target) + b"\0")
+        keys = self._keys(start, DUE + ms_packed.pack(until_ms + 1), limit)
         if after is None and limit > 0:
-            self._due_floor = keys[0] if keys else max(self._due_floor, DUE + _ms.pack(until_ms + 1))
-        return [_due(key) for key in keys]
+            self._due_floor = keys[0] if keys else max(self._due_floor, DUE + ms_packed.pack(until_ms + 1))
+        return [due_of(key) for key in keys]
 
     def to_forget(self, now_ms: int, limit: int) -> list[str]:
         """Ids of finished messages whose `forget_at` has come, oldest first."""
-        end = FORGET + _ms.pack(now_ms + 1)
+        end = FORGET + ms_packed.pack(now_ms + 1)
         keys = self._keys(self._forget_floor, end, limit)
         if limit > 0:
             self._forget_floor = keys[0] if keys else max(self._forget_floor, end)
@@ -183,7 +174,7 @@ class RocksMirror:
         batch = WriteBatch(raw_mode=True)
         for minute in old:
             del self.counts[minute]
-            del batch[COUNT + _ms.pack(minute)]
+            del batch[COUNT + ms_packed.pack(minute)]
         self._write(batch)
         return old
 
@@ -248,7 +239,7 @@ class RocksMirror:
         bounded = ReadOptions()
         bounded.set_iterate_upper_bound(DUE)
         for key, value in self._db.items(from_key=COUNT, read_opt=bounded):
-            yield _ms.unpack_from(key, 1)[0], _counts.unpack(value)
+            yield ms_packed.unpack_from(key, 1)[0], _counts.unpack(value)
 
 
 def _row(value: bytes) -> Row:
@@ -261,32 +252,3 @@ def _placed(value: bytes) -> Placed:
     row = read_placed(value)
     assert isinstance(row, Placed), "only rows are kept by id"
     return row
-
-
-def _index(batch: WriteBatch, encoded_id: bytes, old: Row | Placed | None, row: Row | Placed | None) -> list[bytes]:
-    """Puts a row where it is found by time, takes it from where its former was; the keys put."""
-    keys = [] if row is None else _index_keys(row, encoded_id)
-    for key in keys:
-        batch[key] = b""
-    if old is not None:
-        for key in _index_keys(old, encoded_id):
-            if key not in keys:
-                del batch[key]
-    return keys
-
-
-def _index_keys(row: Row | Placed, encoded_id: bytes) -> list[bytes]:
-    """Where a row is found by time: one key for each live delivery, one for a forgetting to come."""
-    keys = [_due_key(ms_of(d.due_at), encoded_id, d.target) for d in row.deliveries if d.state in LIVE]
-    if row.forget_at is not None:
-        keys.append(FORGET + _ms.pack(ms_of(row.forget_at)) + encoded_id)
-    return keys
-
-
-def _due_key(due_ms: int, encoded_id: bytes, target: int) -> bytes:
-    """Ids are printable, so the zero ends them and keys sort as (due, id, target)."""
-    return DUE + _ms.pack(max(due_ms, 0)) + encoded_id + b"\0" + _target.pack(target)
-
-
-def _due(key: bytes) -> Due:
-    return Due(_ms.unpack_from(key, 1)[0], key[9:-3].decode(), _target.unpack_from(key, len(key) - 2)[0])

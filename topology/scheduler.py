@@ -13,6 +13,7 @@ from agents.channels import retry_delays
 from agents.emit_due import make_emit_due
 from agents.flows import Flows
 from agents.keep_timetable import Early, make_apply_acks, make_keep_timetable
+from agents.load_order import LoadOrder
 from agents.owner import PartitionOwner
 from agents.ports import Seat
 from schemas.decisions import Policy
@@ -83,6 +84,7 @@ class SchedulerGrants:
         self.watch = OwnerMetrics(registry)
         self.owned = app.channel()
         self.early = Early()
+        self.load_order = LoadOrder()
         self.former: dict[int, PartitionOwner] = {}
         """The last owner here of each partition that is ours: the next one finishes what it was fed."""
         self.announcing: set[asyncio.Task[Any]] = set()
@@ -170,6 +172,7 @@ class SchedulerGrants:
             look_ahead_ms=settings.look_ahead // MS,
             flows=self.followed.flows,
             schedules=schedules,
+            load_order=self.load_order,
         )
         if (former := self.former.get(partition)) is not None:
             owner.inherit(former)

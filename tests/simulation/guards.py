@@ -73,9 +73,9 @@ def forgets_epochs() -> list[Swap]:
 def horizon_of_assignment() -> list[Swap]:
     take_over = recovery.take_over
 
-    async def early(seat: Any, partition: int, owner: str, mirror: Any, clock: Any, watch: Any) -> Any:
+    async def early(seat: Any, partition: int, owner: str, mirror: Any, clock: Any, *others: Any) -> Any:
         began = clock.now_ms()
-        taken = await take_over(seat, partition, owner, mirror, clock, watch)
+        taken = await take_over(seat, partition, owner, mirror, clock, *others)
         return recovery.Taken(taken.epoch, began, taken.timetable)
 
     return [(owner_module, "take_over", early)]
@@ -92,7 +92,7 @@ def tells_before_it_writes() -> list[Swap]:
 
 
 def loads_before_it_claims() -> list[Swap]:
-    async def hasty(seat: Any, partition: int, owner: str, mirror: Any, clock: Any, watch: Any) -> Any:
+    async def hasty(seat: Any, partition: int, owner: str, mirror: Any, clock: Any, *others: Any) -> Any:
         loader = recovery.Loader(mirror)
         end = await seat.timetable.end()
         async for records in seat.timetable.read(mirror.applied, end):

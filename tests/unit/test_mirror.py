@@ -10,14 +10,15 @@ import pytest
 from msgspec import Raw
 from msgspec.structs import replace
 
-from agents.ports import Change, Due
+from agents.ports import Change, Due, Loaded
 from schemas.lifecycle import DeliveryState
 from schemas.message import Content, Target
 from schemas.rows import Delivery, Row
 from schemas.times import at, ms_of
 from schemas.windows import NOTHING, PLACE, added, count_changes
-from schemas.wire import encode
+from schemas.wire import encode, read_placed
 from topology.disk import BROKEN_NAME
+from topology.met_ids import BITS_MIN, MetIds
 from topology.mirror import open_mirror
 
 NOON = 1_790_000_040_000
@@ -246,6 +247,35 @@ def test_the_last_record_is_as_old_as_the_newest_row(opened):
     assert mirror.seen_ms == ms_of(at(NOON) - timedelta(hours=1))
     mirror.apply([], 2)
     assert mirror.seen_ms == NOON - 3_600_000
+
+
+def loaded(row):
+    value = encode(row)
+    return Loaded(row.id, read_placed(value), value)
+
+
+def test_a_load_into_an_empty_mirror_counts_a_row_that_comes_again_once(opened):
+    mirror, rows = opened(), [a_row(f"m-{n}") for n in range(50)]
+    mirror.load(map(loaded, rows), 50)
+    mirror.load(map(loaded, [finished(row) for row in rows[:20]]), 70)
+    assert mirror.rows() == 50
+    assert sum(mirror.counts[NOON // 60_000 * 60_000]) == 50
+    assert len(mirror.due_from(None, NOON, 100)) == 30
+
+
+def test_a_load_after_a_write_finds_what_was_written(opened):
+    mirror = opened()
+    mirror.apply([change(None, a_row())], 1)
+    mirror.load([loaded(finished(a_row()))], 2)
+    assert (mirror.rows(), mirror.due_from(None, NOON, 10)) == (1, [])
+
+
+def test_an_id_that_was_met_never_looks_new():
+    met = MetIds(most=1_000)
+    ids = [f"m-{n}" for n in range(BITS_MIN // 4)]
+    new = sum(not met.meet(i) for i in ids)
+    assert all(met.meet(i) for i in ids)
+    assert new > len(ids) * 0.8
 
 
 LOADER = """
