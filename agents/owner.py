@@ -22,7 +22,7 @@ from agents.schedule_keeper import Before, ScheduleKeeper
 from agents.source import Source
 from agents.spout import Spout
 from agents.window_teller import WindowTeller, Working
-from schemas.commands import Answer, Cancel
+from schemas.commands import Answer, Cancel, Create
 from schemas.decide import decide
 from schemas.decide_schedule import AskedSchedule, Tend
 from schemas.decisions import Acked, Asked, Forgotten, Given, Lapsed, Policy, Released, Seen, Unsaid, Wait, Withheld
@@ -49,6 +49,8 @@ QUIET_MS = 100
 TICKS_TO_LOOK = 5
 """A record that the stream skips with nothing after it (faust 596) is read from the log within so many seconds."""
 ROUTED_HEADER = "clepsydra-routed"
+PASSED_ON = (Stray, Unreadable)
+OF_SCHEDULES = (AskedSchedule, Tend)
 
 
 class PartitionOwner:
@@ -148,6 +150,10 @@ class PartitionOwner:
         routed = (ROUTED_HEADER, b"%d" % self.seat.partitions) in record.headers
         for n, command in enumerate(found):
             given: Asked | AskedSchedule | Stray | Unreadable
+            if routed and isinstance(command, Create):
+                given = Asked(command, record.offset, record.at_ms)
+                self.inbox.commands.append(Item(command.message.id, given, self.commands, record.offset))
+                continue
             if isinstance(command, Fault):
                 given = self._unreadable("commands", record, command, n)
             elif not routed and (home := self.home(routing_key(command.id))) != self.partition:
@@ -385,26 +391,31 @@ class PartitionOwner:
         for n, item in enumerate(items, 1):
             if n % TURN == 0:
                 await asyncio.sleep(0)
-            given = item.given
-            if isinstance(given, Stray | Unreadable):
-                made.pass_on(given)
-                made.finished.append(item)
-            elif (
-                item.id in made.ids
-                or made.is_full_for(item)
-                or (self.keeper is not None and self.keeper.is_held_up(item, made))
-            ):
+            if item.id in made.ids and not isinstance(item.given, PASSED_ON):
                 later.append(item)
-            elif self.inbox.must_queue(item):
-                self.inbox.wait(item)
-            elif isinstance(given, AskedSchedule | Tend):
-                if not self._decide_schedule(item, given, made, now):
-                    later.append(item)
-            elif (before := self._before(item, given, made, now)) == "again":
+            elif "@" not in item.id and isinstance(item.given, Asked) and not self.inbox.waiting:
+                self._decide(item, item.given, made, now)
+            elif not self._decide_any(item, made, now):
                 later.append(item)
-            elif before == "decide":
-                self._decide(item, given, made, now)
         self.inbox.put_back(later)
+
+    def _decide_any(self, item: Item, made: Round, now: int) -> bool:
+        """What may be part of a schedule, or have to wait, or be none of ours; False: it is for the next round."""
+        given = item.given
+        if isinstance(given, PASSED_ON):
+            made.pass_on(given)
+            made.finished.append(item)
+        elif made.is_full_for(item) or (self.keeper is not None and self.keeper.is_held_up(item, made)):
+            return False
+        elif self.inbox.must_queue(item):
+            self.inbox.wait(item)
+        elif isinstance(given, OF_SCHEDULES):
+            return self._decide_schedule(item, given, made, now)
+        elif (before := self._before(item, given, made, now)) == "decide":
+            self._decide(item, given, made, now)
+        else:
+            return before != "again"
+        return True
 
     def _before(self, item: Item, given: Given, made: Round, now: int) -> Before:
         if self.keeper is None or "@" not in item.id:

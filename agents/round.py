@@ -53,12 +53,14 @@ class Round:
     def take(self, item: Item, old: Row | None, decision: Decision) -> None:
         """A decision: the input is finished once all of this is durable."""
         if decision.writes:
-            self._touch(item.id)
+            if "@" in item.id:
+                self.touched.add(routing_key(item.id))
             value = None if decision.row is None else encode(decision.row)
             self.changes.append(Change(item.id, old, decision.row, value))
-        if decision.events and isinstance(item.given, Alone):
-            self.unsaid[item.id] = None
-        self.tell_events(decision.events)
+        if decision.events:
+            if isinstance(item.given, Alone):
+                self.unsaid[item.id] = None
+            self.tell_events(decision.events)
         for letter in decision.dead:
             self.dead.append(Record(letter.id.encode(), encode(letter)))
         if decision.answer is not None and isinstance(item.given, Asked):
@@ -73,10 +75,6 @@ class Round:
     def is_full_for(self, item: Item) -> bool:
         """Whether an input must wait for the next round."""
         return self.is_full and isinstance(item.given, Alone)
-
-    def _touch(self, message_id: str) -> None:
-        if "@" in message_id:
-            self.touched.add(routing_key(message_id))
 
     def tell_events(self, events: Iterable[Event]) -> None:
         """To be told once the rows are durable."""

@@ -314,6 +314,8 @@ class Spout:
         """A row was written: drop the marks of turns that are over."""
         if self.paused.counts:
             self.paused.forget(row)
+        if not self.emissions:
+            return
         for d in row.deliveries:
             emission = self.emissions.get((row.id, d.target))
             if emission is not None and (d.turn != emission.turn or d.state not in LIVE):

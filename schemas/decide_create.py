@@ -10,8 +10,9 @@ from schemas.decide_answers import answer_to, plain_answer
 from schemas.decide_events import whole_event
 from schemas.decide_replay import repeated
 from schemas.decisions import Asked, Decision, Policy, Seen
+from schemas.ids import id_fault
 from schemas.lifecycle import MessageState
-from schemas.message import Content, check_user_id
+from schemas.message import Content
 from schemas.rows import Delivery, Moment, Remembered, Row
 from schemas.times import at, ms_of
 
@@ -78,17 +79,7 @@ def new_row(seen: Seen, asked: Asked, command: Create | Announce, now_ms: int) -
         birth=asked.offset,
         original=digest(message),
         message=message,
-        deliveries=tuple(
-            Delivery(
-                target=n,
-                channel=t.channel,
-                to=t.to,
-                flow=message.flow_of(t),
-                due_at=message.due_at,
-                turn_epoch=seen.epoch,
-            )
-            for n, t in enumerate(message.aims())
-        ),
+        deliveries=_deliveries(message, seen.epoch),
         answers=(*seen.recent, note),
         timeline=(Moment(at=now, what="scheduled"),),
         created_at=now,
@@ -99,24 +90,44 @@ def new_row(seen: Seen, asked: Asked, command: Create | Announce, now_ms: int) -
     )
 
 
+def _deliveries(message: Content, epoch: int) -> tuple[Delivery, ...]:
+    """One for each target."""
+    due_at = message.due_at
+    if not message.targets:
+        flow = message.flow or message.account
+        channel = message.channel or ""
+        return (Delivery(target=0, channel=channel, to=message.to, flow=flow, due_at=due_at, turn_epoch=epoch),)
+    return tuple(
+        Delivery(target=n, channel=t.channel, to=t.to, flow=message.flow_of(t), due_at=due_at, turn_epoch=epoch)
+        for n, t in enumerate(message.targets)
+    )
+
+
 def first_content(row: Row) -> str:
     """What a repeated create is compared with: the content as first accepted, whatever became of it (`original_content`)."""
     return row.original
 
 
 def _create_fault(asked: Asked, command: Create, policy: Policy) -> str | None:
-    try:
-        check_user_id(command.id)
-    except ValueError as fault:
-        return str(fault)
-    for target in command.message.aims():
-        if target.channel not in policy.delays_ms:
-            return f"`channel` {target.channel!r} is not known here: use one of {', '.join(sorted(policy.delays_ms))}"
-    return None if command.allow_past else past_fault(asked, command.message, policy)
+    message = command.message
+    if fault := id_fault(message.id):
+        return f"`id` {fault}"
+    channel = _unknown_channel(message, policy)
+    if channel is not None:
+        return f"`channel` {channel!r} is not known here: use one of {', '.join(sorted(policy.delays_ms))}"
+    return None if command.allow_past else past_fault(asked, message, policy)
+
+
+def _unknown_channel(message: Content, policy: Policy) -> str | None:
+    if not message.targets:
+        return None if message.channel in policy.delays_ms else message.channel or ""
+    return next((t.channel for t in message.targets if t.channel not in policy.delays_ms), None)
 
 
 def past_fault(asked: Asked, message: Content, policy: Policy) -> str | None:
     """Why a message is too old to be accepted, counted from when the command was written."""
+    if message.due_at > at(asked.at_ms):
+        return None
     late = asked.at_ms - ms_of(message.due_at)
     if late <= policy.past_ms_max:
         return None

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
-from schemas.ids import ANY_ID_MAX, id_fault
+from schemas.ids import ANY_ID_MAX
 from schemas.occurrence import OccurrenceOf
 from schemas.times import DAY, EPOCH
 
@@ -213,13 +213,6 @@ def body_bytes(body: Raw, base64: str | None) -> bytes:
             raise ValueError(f"`body_base64` is not base64: {fault}") from fault
     raw = bytes(body)
     return msgspec.json.decode(raw, type=str).encode() if raw[:1] == b'"' else raw
-
-
-def check_user_id(message_id: str) -> None:
-    """Raises ValueError when a user may not choose this id."""
-    fault = id_fault(message_id)
-    if fault:
-        raise ValueError(f"`id` {fault}")
 
 
 class Changes(Input, frozen=True, kw_only=True):

@@ -135,8 +135,9 @@ class Row(Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True, tag_f
     @property
     def state(self) -> MessageState:
         """The state of the message as far as the timetable knows: emissions are not in it."""
-        states = [d.state for d in self.deliveries]
-        return AS_MESSAGE[states[0]] if len(states) == 1 else message_state(states)
+        if len(self.deliveries) == 1:
+            return AS_MESSAGE[self.deliveries[0].state]
+        return message_state([d.state for d in self.deliveries])
 
     def answered(self, command_id: str) -> Remembered | None:
         """The answer this command got before, if it did."""

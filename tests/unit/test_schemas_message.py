@@ -21,7 +21,6 @@ from schemas.message import (
     Retry,
     Target,
     body_bytes,
-    check_user_id,
     edited,
     is_deep,
 )
@@ -199,12 +198,6 @@ def test_the_address_of_many_targets_cannot_be_edited():
 def test_the_delays_of_a_message_are_durations():
     message = read(f'{DUE},"channel":"log","retry":{{"delays":["PT0S","PT5M","P7D"]}}')
     assert message.retry == Retry(delays=(timedelta(0), timedelta(minutes=5), timedelta(days=7)))
-
-
-def test_a_users_id_is_checked():
-    check_user_id("post-1")
-    with pytest.raises(ValueError, match="`id` contains '@'"):
-        check_user_id("a@b")
 
 
 @pytest.mark.parametrize("name", ["authorization", "Authorization", "Cookie"])
