@@ -29,7 +29,9 @@ def arguments(given: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--list", action="store_true", help="name the workloads and end")
     parser.add_argument("--only", metavar="NAMES", help="these, separated by commas")
     parser.add_argument("--quick", action="store_true", help="small loads: whether all works, not how fast")
-    parser.add_argument("--million", action="store_true", help="also 1,000,000 pending: some minutes more")
+    parser.add_argument(
+        "--million", action="store_true", help="also 1,000,000 rows, pending and stubs: some minutes more"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
     parser.add_argument("--profiles", type=Path, metavar="DIR", help="py-spy on each worker, collapsed stacks into DIR")
     return parser.parse_args(given)

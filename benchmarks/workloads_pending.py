@@ -16,13 +16,14 @@ MARKERS = 100
 MARKERS_DUE_IN_MS = 4_000
 KILL_BEFORE_MS = 1_500
 WITHIN_S = 90
+SENT_WITHIN_S = 120
 INSTANCE = "bench"
 
 
-async def pending(ground: Ground, name: str, messages: int) -> list[Figures]:
-    """Three rows: memory, then recovery warm, then with the mirror deleted."""
+async def pending(ground: Ground, name: str, messages: int, *, stubs: int = 0) -> list[Figures]:
+    """Three rows: memory, then recovery warm, then with the mirror deleted. Of the messages, `stubs` are sent before."""
     async with ground.cluster(name, instance=INSTANCE) as cluster:
-        accepted_s = await fill(cluster, name, messages)
+        accepted_s = await fill(cluster, name, messages, stubs)
         await cluster.quiet()
         meter = cluster.meter()
         await asyncio.sleep(5)
@@ -33,16 +34,30 @@ async def pending(ground: Ground, name: str, messages: int) -> list[Figures]:
         return [memory, warm, cold]
 
 
-async def fill(cluster: Cluster, name: str, messages: int) -> float:
-    """Seconds until all are accepted; made as they are sent, so that the load generator stays small."""
+async def fill(cluster: Cluster, name: str, messages: int, stubs: int) -> float:
+    """Seconds until all are accepted; made as they are sent, so that the load generator stays small.
+
+    Ends when those that were due at once, mixed evenly among the others, are delivered: they are stubs then.
+    """
     due = now_ms() + DUE_IN_MS
-    source = creates(name, (due + n for n in range(messages)))
+    sent_before = await cluster.outcomes.count()
+    source = creates(name, (now_ms() if is_stub(n, messages, stubs) else due + n for n in range(messages)))
     began = time.perf_counter()
     done = 0
     while some := list(islice(source, BATCH)):
         await cluster.accept(some, "filling")
         cluster.ground.step("filling", done := done + len(some), messages)
-    return time.perf_counter() - began
+    seconds = time.perf_counter() - began
+    async with asyncio.timeout(SENT_WITHIN_S):
+        while (sent := await cluster.outcomes.count() - sent_before) < stubs:
+            cluster.ground.step("sending", sent, stubs)
+            await asyncio.sleep(LOOK_S)
+    return seconds
+
+
+def is_stub(number: int, messages: int, stubs: int) -> bool:
+    """`stubs` of `messages` numbers, evenly spread."""
+    return (number + 1) * stubs // messages > number * stubs // messages
 
 
 async def recovery(cluster: Cluster, name: str, messages: int, *, cold: bool) -> Figures:
@@ -61,10 +76,11 @@ async def recovery(cluster: Cluster, name: str, messages: int, *, cold: bool) ->
     meter = Meter({"scheduler": child.pid})
     keys = keys_due(name, due)
     arrivals: list[Arrival] = []
+    before = len(await cluster.outcomes.read())
     while time.time() < child.began + WITHIN_S and len({a.key for a in arrivals if a.key in keys}) < MARKERS:
         child.check()
         await asyncio.sleep(LOOK_S)
-        arrivals = await cluster.outcomes.read()
+        arrivals = (await cluster.outcomes.read())[before:]
     await cluster.quiet()
     found = judged(name, keys, await cluster.outcomes.read())
     firsts = [a.at_ms for a in arrivals if a.key in keys]
