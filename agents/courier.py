@@ -15,11 +15,11 @@ from agents.courier_memory import MEMORY_MS, MemoryLoader, claim_record, epoch_r
 from agents.courier_watch import CourierWatch, Unwatched
 from agents.due_reader import DueReader
 from agents.duty import Duty
-from agents.flow_gates import FlowGates
+from agents.flow_gates import Begins, FlowGates
 from agents.flows import Flows
 from agents.in_order import InOrder
 from agents.outcome_writer import Note, OutcomeWriter, started, started_now
-from agents.ports import Clock, Lease, Log, Memory
+from agents.ports import Clock, Lease, Log, Memory, TurnChannel
 from agents.send_job import Hold, Job
 from agents.send_pool import SendPool
 from schemas.due import DueMessage, Fence
@@ -86,6 +86,7 @@ class CourierPartition(CourierGuards):
         self.memory, self.acks, self.clock, self.lease = memory, acks, clock, lease
         self.state, self.ended, self.taken_over_end = "new", "", 0
         self.flows = Flows() if flows is None else flows
+        self._takes_turns = isinstance(self.channel, TurnChannel)
         self.gates = FlowGates(self.flows, self.channel.name, partitions, memory.paces)
         self._due, self._on_broken, self._watch = due, on_broken, watch or Unwatched()
         self._reader = DueReader(f"due.{self.channel.name}", partition, dead_letters)
@@ -328,6 +329,25 @@ class CourierPartition(CourierGuards):
 
     def hold(self, job: Job, now: datetime) -> Outcome | Hold | None:
         """What stands against sending it now."""
+        later = self._takes_turns or not self.honours_key(job.message)
+        return self._held(job, now, Begins.LATER if later else Begins.NOW)
+
+    def turn(self, job: Job, now: datetime) -> Outcome | Hold | None:
+        """What stands against its request leaving now; if nothing, it leaves."""
+        if not self.flows:
+            job.gates = ()
+        return self._held(job, now, Begins.LEAVING)
+
+    def left(self, job: Job) -> None:
+        """Its request has left."""
+        for gate in job.gates:
+            gate.left(self.clock.now_ms() * 1_000)
+
+    def put_off(self, job: Job, now: datetime) -> Outcome:
+        """Its next slot."""
+        return self.gates.put_off(job, now)
+
+    def _held(self, job: Job, now: datetime, begins: Begins) -> Outcome | Hold | None:
         if not self.may_start():
             return Hold.GONE
         message = job.message
@@ -337,19 +357,12 @@ class CourierPartition(CourierGuards):
             if message.due_at - now <= EARLY_MAX:
                 return Hold.EARLY
             return Deferred(until=message.due_at, reason="by this courier's clock it is not due yet")
-        return self.gates.admit(job, now, noted=not self.honours_key(message)) if self.flows else None
+        return self.gates.admit(job, now, begins=begins) if self.flows else None
 
     def honours_key(self, message: DueMessage) -> bool:
         """Whether a repeat does its receiver no harm (rule 10)."""
         default = self.channel.honours_key
         return self.flows.honours_key(message.flow, self.channel.name, default) if self.flows else default
-
-    def spaced_ms(self, job: Job) -> int:
-        """How long a noted send has still to wait."""
-        if not job.gates:
-            return 0
-        now_us = self.clock.now_ms() * 1_000
-        return -(-(self.gates.begin_us(job, now_us) - now_us) // 1_000)
 
     async def note(self, job: Job) -> bool:
         """Make durable that its send may begin; whether it still may."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from enum import Enum
 
 from agents.flows import Flows
 from agents.gate import Gate
@@ -15,6 +16,14 @@ HOLD_US = 500_000
 """A slot so near is waited for in hand: to go back to the timetable and come again takes almost as long."""
 PAUSE_MS = 1_000
 """Until then its owner, too, has heard of the pause."""
+
+
+class Begins(Enum):
+    """When a send that is admitted counts as begun."""
+
+    NOW = "with the answer"
+    LEAVING = "with the answer, and its request leaves in the same step"
+    LATER = "not yet: it is noted or connected first, and asks again"
 
 
 class FlowGates:
@@ -49,11 +58,8 @@ class FlowGates:
                 if key in self._gates:
                     self._gates[key].doubt(self._doubted_us)
 
-    def admit(self, job: Job, now: datetime, *, noted: bool) -> Outcome | Hold | None:
-        """What stands against sending it now: nothing, a wait of moments, or `Deferred` until its slot or a pause's end.
-
-        `noted`: it begins by `begin_us`, when its send is written down.
-        """
+    def admit(self, job: Job, now: datetime, *, begins: Begins) -> Outcome | Hold | None:
+        """What stands against sending it now: nothing, a wait of moments, or `Deferred` until its slot or a pause's end."""
         message, now_us = job.message, ms_of(now) * 1_000
         paused = self._flows.pause_of(message.flow, self._channel) if self._flows.paused else None
         if paused is not None:
@@ -62,22 +68,26 @@ class FlowGates:
             deferred = self._plan(job, now, now_us)
             if deferred is not None:
                 return deferred
-        if noted:
-            return None
-        planned_us = job.at_ms * 1_000
-        begin_us = planned_us if planned_us > now_us else self.begin_us(job, now_us)
+        begin_us = max(job.at_ms * 1_000, self.free_us(job, now_us))
         if begin_us > now_us:
             job.at_ms = -(-begin_us // 1_000)
             return Hold.EARLY
+        if begins is not Begins.LATER:
+            for gate in job.gates:
+                (gate.begin if begins is Begins.NOW else gate.leave)(now_us)
         return None
 
-    def begin_us(self, job: Job, now_us: int) -> int:
-        """When its send may begin; if that is now, it has."""
-        at_us = max((gate.free_us(now_us) for gate in job.gates), default=now_us)
-        if at_us <= now_us:
-            for gate in job.gates:
-                gate.begin(now_us)
-        return at_us
+    def free_us(self, job: Job, now_us: int) -> int:
+        """When its send may begin, as far as its gates go."""
+        return max((gate.free_us(now_us) for gate in job.gates), default=now_us)
+
+    def put_off(self, job: Job, now: datetime) -> Deferred:
+        """Its next slot, where it has waited for its turn too long."""
+        now_us = ms_of(now) * 1_000
+        gate = max(job.gates, key=lambda gate: gate.free_us(now_us))
+        assert gate.pace is not None, "without a pace it is free"
+        of: SlotOf = "channel" if gate.key.startswith(CHANNEL_MARK) else "flow"
+        return _deferred(job.message, gate.slot_us(gate.pace, now_us), of, gate.key, now)
 
     def _plan(self, job: Job, now: datetime, now_us: int) -> Deferred | None:
         """Its place among the sends that begin soon, or its slot later on."""

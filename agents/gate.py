@@ -10,9 +10,22 @@ class Gate:
     All three are states of GCRA. Slots are handed out once and in order, so that no message waits twice for the same;
     sends are planned where they come in, so that a crowd whose slots have passed meanwhile does not go out as one; and
     counted where they begin, so that those planned for the time of a busy loop do not follow each other at once.
+    Where a request is on its way into its socket, time stands still here until it has surely left.
     """
 
-    __slots__ = ("begun_us", "given_up", "given_us", "key", "limits", "pace", "sent_us", "share")
+    __slots__ = (
+        "_leaving",
+        "_left_us",
+        "_since_us",
+        "begun_us",
+        "given_up",
+        "given_us",
+        "key",
+        "limits",
+        "pace",
+        "sent_us",
+        "share",
+    )
 
     def __init__(self, key: str, share: int, known: Paced | None) -> None:
         """`share`: of how many equal parts this is one; `known`: what a courier wrote down of it."""
@@ -23,6 +36,7 @@ class Gate:
         """Whether the slots that were given count no more, once it is set anew."""
         self.given_us = 0 if known is None else known.given_us
         self.begun_us = self.sent_us = 0 if known is None else known.sent_us
+        self._leaving = self._since_us = self._left_us = 0
 
     def set(self, limits: FlowLimits, now_us: int) -> None:
         """Its limits as they are now. What is used stays used, as far as the new rate could have used it by now."""
@@ -57,12 +71,32 @@ class Gate:
 
     def free_us(self, now_us: int) -> int:
         """When the next send may begin."""
-        return now_us if self.pace is None else free_at_us(self.begun_us, now_us, self.pace)
+        if self.pace is None:
+            return now_us
+        if not self._leaving:
+            return free_at_us(self.begun_us, now_us, self.pace)
+        at_us = free_at_us(self.begun_us, self._since_us, self.pace)
+        return now_us if at_us <= self._since_us else max(at_us, now_us + 1_000)
 
     def begin(self, now_us: int) -> None:
         """A send begins."""
         if self.pace is not None:
             self.begun_us = taken(self.begun_us, now_us, self.pace)
+            self.sent_us = max(self.sent_us, self.begun_us)
+
+    def leave(self, now_us: int) -> None:
+        """A send begins, and its request leaves this process with the present step."""
+        if not self._leaving:
+            self._since_us, self._left_us = now_us, self.begun_us
+        self._leaving += 1
+        self.begin(now_us)
+
+    def left(self, now_us: int) -> None:
+        """One that was leaving has left, at the latest now: by a busy machine's clock later than it began."""
+        self._leaving -= 1
+        if self.pace is not None:
+            self._left_us = taken(self._left_us, now_us, self.pace)
+            self.begun_us = max(self.begun_us, self._left_us)
             self.sent_us = max(self.sent_us, self.begun_us)
 
     def state(self) -> Paced:

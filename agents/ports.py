@@ -1,8 +1,8 @@
 """What agents need of the world: small Protocols. Real ones in topology/, in-memory ones in the simulation."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from msgspec import Struct
 
@@ -251,6 +251,19 @@ class Channel(Protocol):
 
     async def stop(self) -> None:
         """Close it."""
+        ...
+
+
+Turn = Callable[[], Awaitable[Outcome | None]]
+"""Waits until a request may leave, some moments at most; else what is to be answered instead."""
+
+
+@runtime_checkable
+class TurnChannel(Channel, Protocol):
+    """One that connects first: where a flow has a rate, its requests are counted where they leave."""
+
+    async def send_in_turn(self, message: DueMessage, turn: Turn) -> Outcome:
+        """As `send`; `turn` is awaited once, just before the request, which goes out in the same step of the loop."""
         ...
 
 

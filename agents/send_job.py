@@ -58,8 +58,16 @@ class Hands(Protocol):
         """Whether a repeat does its receiver no harm (rule 10)."""
         ...
 
-    def spaced_ms(self, job: Job) -> int:
-        """How long a send that is noted has still to wait for its turn."""
+    def turn(self, job: Job, now: datetime) -> Outcome | Hold | None:
+        """As `hold`, where all is ready and only the request has to leave; if nothing stands against it, it leaves now."""
+        ...
+
+    def left(self, job: Job) -> None:
+        """Its request has left."""
+        ...
+
+    def put_off(self, job: Job, now: datetime) -> Outcome:
+        """Its next slot: it has waited for its turn too long."""
         ...
 
     def sending(self, change: int) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from datetime import datetime
+from functools import partial
 from types import coroutine
 from typing import Any
 
@@ -14,9 +15,10 @@ from agents.early_jobs import EarlyJobs
 from agents.flows import Flows
 from agents.in_hand import InHand
 from agents.lanes import Lanes
-from agents.ports import Channel, Clock
+from agents.ports import Channel, Clock, TurnChannel
 from agents.send_job import Hold, Job, endpoint
-from schemas.outcomes import Deferred, Delivered, Outcome, RetryLater, Unknown
+from agents.turns import take_turn
+from schemas.outcomes import Deferred, Delivered, Expired, Outcome, RetryLater, Unknown
 from schemas.times import EPOCH, at
 
 TURN = 100
@@ -42,6 +44,7 @@ class SendPool:
         flows: Flows | None = None,
     ) -> None:
         self.channel = channel
+        self._in_turn = channel.send_in_turn if isinstance(channel, TurnChannel) else None
         self.flows = Flows() if flows is None else flows
         self.clock = clock
         self._on_broken = on_broken
@@ -106,6 +109,7 @@ class SendPool:
 
     def _tell(self, job: Job, outcome: Outcome, begun: datetime | None) -> None:
         """The outcome of a send; and what it says of its endpoint."""
+        begun = None if isinstance(outcome, Deferred | Expired) else job.begun or begun
         if type(outcome) is not Delivered or self._breakers.known:
             place = endpoint(job.message.to)
             if place and self._breakers.judge(place, outcome, self.clock.now_ms()):
@@ -181,7 +185,7 @@ class SendPool:
         begun = self.now()
         if not self._may_send(job, begun):
             return None
-        sending = self.channel.send(job.message)
+        sending = self._sending(job)
         try:
             waiting = sending.send(None)
         except StopIteration as end:
@@ -191,6 +195,11 @@ class SendPool:
             self._tell(job, self._failed(job, error), begun)
             return None
         return self._rest(job, sending, waiting, begun)
+
+    def _sending(self, job: Job) -> Coroutine[Any, Any, Outcome]:
+        if job.gates and self._in_turn is not None:
+            return self._in_turn(job.message, partial(take_turn, job, self.clock))
+        return self.channel.send(job.message)
 
     async def _rest(self, job: Job, sending: Coroutine[Any, Any, Outcome], waiting: Any, begun: datetime) -> None:
         self._enter(job)
@@ -226,11 +235,9 @@ class SendPool:
         self._enter(job)
         try:
             if await job.hands.note(job):
-                while (wait_ms := job.hands.spaced_ms(job)) > 0:
-                    await self.clock.sleep_ms(wait_ms)
+                held = await take_turn(job, self.clock) if job.gates and self._in_turn is None else None
                 begun = self.now()
-                outcome = await self._bounded(job, self.channel.send(job.message))
-                self._tell(job, outcome, begun)
+                self._tell(job, held or await self._bounded(job, self._sending(job)), begun)
         finally:
             self._leave(job)
 

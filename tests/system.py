@@ -61,7 +61,9 @@ def new_id(name: str = "c") -> str:
 class System:
     """Enter it: topics are made and both workers started (`start=False`: none). Leave it: all that is left is killed."""
 
-    def __init__(self, brokers: str, directory: Path, *, start: bool = True, **settings: Any) -> None:
+    def __init__(
+        self, brokers: str, directory: Path, *, start: bool = True, receiver: Receiver | None = None, **settings: Any
+    ) -> None:
         given = {
             "brokers": brokers,
             "prefix": f"s{uuid.uuid4().hex[:8]}.",
@@ -77,7 +79,7 @@ class System:
         self.scheduler = self.worker("scheduler")
         self.courier = self.worker("courier")
         self.archivist = self.worker("archivist")
-        self.receiver = Receiver()
+        self.receiver = receiver or Receiver()
         self.commander = Commander(self.settings)
         self._start = start
         self.topics_there = False

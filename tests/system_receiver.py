@@ -60,14 +60,18 @@ class Receiver:
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
         at_ms = time.time_ns() // 1_000_000
-        body = await request.read()
-        assert request.headers["webhook-id"] == request.headers["idempotency-key"]
-        key = unquote(request.headers["webhook-id"])
-        replies = self.script.get(key.rpartition("/")[0])
-        reply = replies.pop(0) if replies else OK
-        self.arrivals.append(Arrival(key, msgspec.json.decode(body), at_ms, reply.status, dict(request.headers)))
+        reply = self._take(request.headers, await request.read(), at_ms)
         await self.open.wait()
         return web.Response(status=reply.status, headers=reply.headers, text=reply.body)
+
+    def _take(self, headers: Mapping[str, str], body: bytes, at_ms: int) -> Reply:
+        """Keep a request; what it is answered."""
+        assert headers["webhook-id"] == headers["idempotency-key"]
+        key = unquote(headers["webhook-id"])
+        replies = self.script.get(key.rpartition("/")[0])
+        reply = replies.pop(0) if replies else OK
+        self.arrivals.append(Arrival(key, msgspec.json.decode(body), at_ms, reply.status, dict(headers)))
+        return reply
 
     def of(self, message_id: str) -> list[Arrival]:
         """What came of one message."""

@@ -4,6 +4,7 @@ import asyncio
 from functools import lru_cache
 
 from aiohttp import ClientTimeout
+from aiohttp.connector import Connection
 
 from agents.channels.settings import ChannelFactory, ChannelSettings
 from agents.channels.webhook_address import AddressRefusedError, address_check, checked_url
@@ -12,9 +13,9 @@ from agents.channels.webhook_exchange import Exchange, NoAnswerError
 from agents.channels.webhook_pool import Pool, Target
 from agents.channels.webhook_request import RequestRefusedError, SecretMissingError, request_of, user_agent
 from agents.channels.webhook_signature import signing_keys
-from agents.ports import Clock
+from agents.ports import Clock, Turn
 from schemas.due import DueMessage
-from schemas.outcomes import Outcome, Rejected, RetryLater
+from schemas.outcomes import Outcome, Rejected, Response, RetryLater
 from schemas.settings_records import StoppedEndpoint
 from schemas.times import DAY, at
 
@@ -59,6 +60,13 @@ class WebhookChannel:
 
     async def send(self, message: DueMessage) -> Outcome:
         """One POST."""
+        return await self._post(message, None)
+
+    async def send_in_turn(self, message: DueMessage, turn: Turn) -> Outcome:
+        """One POST, connected before its turn; what it waits for that is not its receiver's time."""
+        return await self._post(message, turn)
+
+    async def _post(self, message: DueMessage, turn: Turn | None) -> Outcome:
         began_s = asyncio.get_running_loop().time()
         if self._pool is None:
             return RetryLater(reason="the webhook channel is not started")
@@ -73,22 +81,12 @@ class WebhookChannel:
             return RetryLater(reason=clean(str(fault), 300))
         except Exception as fault:  # noqa: BLE001  failures are outcomes, not exceptions
             return not_connected(fault)
-        exchange = connection.protocol
-        assert isinstance(exchange, Exchange)
-        try:
-            if not exchange.is_connected():
-                return RetryLater(reason="the connection was closed as soon as it stood", unanswered=True)
-            response = await exchange.post(request, began_s + timeout_s)
-        except NoAnswerError as fault:
-            return RetryLater(reason=clean(str(fault), 300), maybe_sent=True, unanswered=True)
-        except BaseException:
-            exchange.should_close = True
-            raise
-        finally:
-            connection.release()
-        if response.status == GONE:
+        answer = await _exchanged(connection, request, began_s + timeout_s, turn)
+        if not isinstance(answer, Response):
+            return answer
+        if answer.status == GONE:
             self._stop_url(message, target)
-        return outcome_of(response, self._clock.now_ms())
+        return outcome_of(answer, self._clock.now_ms())
 
     async def stop(self) -> None:
         """Close the pool; requests under way are cut off."""
@@ -137,6 +135,27 @@ class WebhookChannel:
 
     def _new_target(self, to: str) -> Target:
         return Target(checked_url(to, self._check))
+
+
+async def _exchanged(connection: Connection, request: bytes, until_s: float, turn: Turn | None) -> Response | Outcome:
+    """What came back by `until_s` of the loop's time, a wait for the turn apart; or why nothing did."""
+    exchange, loop = connection.protocol, asyncio.get_running_loop()
+    assert isinstance(exchange, Exchange)
+    left_s = until_s - loop.time()
+    try:
+        held = None if turn is None else await turn()
+        if held is not None:
+            return held
+        if not exchange.is_connected():
+            return RetryLater(reason="the connection was closed as soon as it stood", unanswered=True)
+        return await exchange.post(request, loop.time() + left_s)
+    except NoAnswerError as fault:
+        return RetryLater(reason=clean(str(fault), 300), maybe_sent=True, unanswered=True)
+    except BaseException:
+        exchange.should_close = True
+        raise
+    finally:
+        connection.release()
 
 
 CHANNEL = ChannelFactory("webhook", WebhookChannel, settings=("webhook_secret", "webhook_allow_private", "secrets_dir"))

@@ -1,5 +1,6 @@
 """What is set for a flow or account while the channel runs: its own secrets, its time limit; and URLs that are gone."""
 
+import asyncio
 import time
 from datetime import timedelta
 
@@ -9,7 +10,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from agents.flows import Flows
 from schemas.flow_limits import FlowLimits
-from schemas.outcomes import Delivered, Rejected, RetryLater
+from schemas.outcomes import Deferred, Delivered, Rejected, RetryLater
 from schemas.settings_records import Flow, StoppedEndpoint
 from schemas.times import DAY, at
 from topology.secrets_store import Secrets
@@ -151,3 +152,49 @@ def test_no_name_leads_out_of_the_directory(tmp_path, name):
     inner = tmp_path / "inner"
     inner.mkdir()
     assert Secrets(inner)(name) is None
+
+
+async def test_a_request_in_turn_connects_first_and_leaves_with_its_turn(webhook, raw_server, due):
+    seen: list[str] = []
+    connected = asyncio.Event()
+
+    async def talk(reader, writer):
+        connected.set()
+        seen.append((await reader.readuntil(b"\r\n")).decode())
+        writer.write(b"HTTP/1.1 204 -\r\n\r\n")
+        await reader.read()
+
+    async def turn():
+        await connected.wait()
+        await asyncio.sleep(0.05)  # a request that did not wait is there by now
+        seen.append("turn")
+
+    async with raw_server(talk) as port:
+        outcome = await webhook.send_in_turn(due(to=f"http://127.0.0.1:{port}/hook"), turn)
+        assert seen == ["turn", "POST /hook HTTP/1.1\r\n"]
+    assert isinstance(outcome, Delivered)
+
+
+async def test_whose_turn_does_not_come_is_not_sent_and_leaves_its_connection_to_the_next(webhook, receiver, due):
+    held = Deferred(until=at(0), reason="waiting for its slot")
+
+    async def turn():
+        return held
+
+    assert await webhook.send_in_turn(due(to=receiver.url), turn) is held
+    assert receiver.got == []
+    assert isinstance(await webhook.send(due(to=receiver.url)), Delivered)
+
+
+async def test_a_wait_for_the_turn_is_not_taken_from_the_receivers_time(make_webhook, receiver, due):
+    channel = await make_webhook(webhook_timeout_ms=600)
+
+    async def answer(_request):
+        await asyncio.sleep(0.3)
+        return web.Response()
+
+    async def turn():
+        await asyncio.sleep(0.5)
+
+    receiver.answer = answer
+    assert isinstance(await channel.send_in_turn(due(to=receiver.url), turn), Delivered)
