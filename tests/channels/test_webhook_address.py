@@ -40,7 +40,13 @@ def test_all_addresses_are_allowed_when_the_setting_says_so(address):
     address_check(allowed=True)(address)
 
 
-@pytest.mark.parametrize("address", ["10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::10.1.2.3"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "10.1.2.3", "::ffff:10.1.2.3", "64:ff9b::10.1.2.3", "::ffff:0:10.1.2.3", "::10.1.2.3", "2002:a01:203::1",
+        "2001:0:4136:e378:8000:63bf:f5fe:fdfc",
+    ],
+)  # fmt: skip
 def test_an_allowed_network_holds_its_addresses_however_they_are_written(address):
     address_check(("10.1.0.0/16",))(address)
 
