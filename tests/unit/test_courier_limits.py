@@ -158,6 +158,28 @@ async def test_without_the_doubt_a_crash_doubles_the_burst() -> None:
     assert len(world.channel.ids()) == 5
 
 
+async def test_after_a_crash_a_whole_channel_waits_for_an_interval_too() -> None:
+    world = World()
+    world.set("channel:log", rate=40, burst=20)  # a quarter: one each 101 ms, five at once
+    offset = world.lay(*(due(f"m{n}") for n in range(10)))
+    await world.clock.advance(1_000)
+    world.feed(await world.recovered(), offset)
+    await settle()
+    assert world.channel.ids() == []
+    await world.clock.advance(INTERVAL)
+    assert world.channel.ids() == ["m0"]
+
+
+async def test_a_doubt_that_comes_later_counts_for_a_flow_that_has_sent_already() -> None:
+    world = World()
+    world.set("acme", rate=10, burst=5)
+    courier = await world.recovered()
+    await world.give(courier, *posts(1))
+    courier.gates.doubt("acme")
+    await world.give(courier, *posts(4, 1))
+    assert world.channel.ids() == ["p0"]
+
+
 async def test_a_recorded_slot_outlives_the_courier() -> None:
     world = World()
     world.set("acme", rate=10)

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from schemas.outcomes import Delivered, OutcomeRecord, Rejected, outcome_key
+from schemas.outcomes import Delivered, OutcomeRecord, Paced, Rejected, outcome_key
 from schemas.times import at
 from schemas.wire import encode
 from topology.memory import FORGET_SLICE, open_memory
@@ -49,6 +49,17 @@ def test_what_was_done_is_remembered_across_a_restart(opened):
     assert again.get("m-1/0!7!1") == first
     assert again.get_many([]) == []
     assert opened.warnings == []
+
+
+def test_what_flows_have_used_of_their_rates_is_remembered_across_a_restart_until_it_is_over(opened):
+    used = Paced("acme", given_us=(NOON + 5) * 1_000, sent_us=NOON * 1_000)
+    opened().apply([entry(replace(an_outcome(), paced=(used,)))], 1)
+    memory = opened()
+    assert memory.paces == {"acme": used}
+    memory.forget(NOON + 5)
+    assert memory.paces == {"acme": used}
+    memory.forget(NOON + 6)
+    assert memory.paces == opened().paces == {}
 
 
 def test_it_forgets_what_finished_before(opened):
