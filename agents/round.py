@@ -14,6 +14,7 @@ from schemas.events import Event, Unreadable
 from schemas.ids import routing_key
 from schemas.rows import PROGRESS_KEY, Progress, Row
 from schemas.schedule_commands import SchedulePut
+from schemas.schedule_draft import was_missed
 from schemas.times import at
 from schemas.wire import encode, packs
 
@@ -55,6 +56,8 @@ class Round:
         if decision.writes:
             if "@" in item.id:
                 self.touched.add(routing_key(item.id))
+                if was_missed(decision.row) and not was_missed(old):
+                    self._count("missed", "")  # it was made and could not begin: as one that was never made
             value = None if decision.row is None else encode(decision.row)
             self.changes.append(Change(item.id, old, decision.row, value))
         if decision.events:
@@ -80,8 +83,10 @@ class Round:
         """To be told once the rows are durable."""
         for event in events:
             self.events.append(Record(event.id.encode(), encode(event)))
-            kind = (event.kind, event.channel or "")
-            self.kinds[kind] = self.kinds.get(kind, 0) + 1
+            self._count(event.kind, event.channel or "")
+
+    def _count(self, kind: str, channel: str) -> None:
+        self.kinds[kind, channel] = self.kinds.get((kind, channel), 0) + 1
 
     def answer(self, asked: Asked | AskedSchedule, answer: Answer) -> None:
         """To whom asked; a refusal that nobody waits for goes to the dead letters."""

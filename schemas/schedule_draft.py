@@ -359,6 +359,13 @@ def _state_of(row: Row, marks: tuple[Mark, ...], policy: Policy) -> tuple[PastSt
             return "failed", worst
 
 
+def was_missed(row: Row | None) -> bool:
+    """Whether it is a schedule's run that has ended because it did not begin in time."""
+    if row is None or row.state is not MessageState.EXPIRED or row.message.occurrence is None:
+        return False
+    return _expired(row, next((d.reason for d in row.deliveries), ""))[0] == "missed"
+
+
 def _expired(row: Row, reason: str) -> tuple[PastState, str]:
     """Missed, where its schedule's bound was what passed."""
     of, expires = row.message.occurrence, row.message.expires_at

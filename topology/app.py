@@ -73,6 +73,7 @@ class ClepsydraApp(faust.App):
     standing: StandingMetrics
     health: HealthServer | None = None
     connected = joined = restart_helps = False
+    leased = True
     watching: asyncio.Task[None] | None = None
 
     async def on_first_start(self) -> None:
@@ -181,7 +182,7 @@ def make_app(name: str, settings: Settings, registry: CollectorRegistry, kind: t
         loghandlers=[],
     )
     app.lease = HeartbeatLease(boot_ms, int(settings.session_timeout / timedelta(milliseconds=1)))
-    app.standing = StandingMetrics(registry, app.lease, settings.partitions)
+    app.standing = StandingMetrics(registry, app.lease if kind.leased else None, settings.partitions)
     ProcessCollector(registry=registry)
     if settings.health_port is not None:
         app.health = HealthServer(settings.host, settings.health_port, registry, app.readiness)

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 import structlog
-from aiokafka import ConsumerRecord
+from aiokafka import ConsumerRecord, TopicPartition
 from faust.app.base import BootStrategy
 from prometheus_client import CollectorRegistry
 
@@ -43,6 +43,7 @@ class ArchivistApp(ClepsydraApp):
     """Its agent is fed by a channel alone."""
 
     BootStrategy = NoFaustConsumer
+    leased = False
 
     async def on_started(self) -> None:
         """Nothing assigns partitions here, which is when streams would begin."""
@@ -50,7 +51,7 @@ class ArchivistApp(ClepsydraApp):
         await super().on_started()
 
     def readiness(self) -> Readiness:
-        """Whether it reads its share and the archive can be written: its group needs no lease, the archive decides."""
+        """Whether it reads its share and the archive can be written; there is no lease to be lost."""
         grants = cast("ArchivistGrants", self.grants)
         return Readiness(grants.joined(), grants.owns(), grants.waiting())
 
@@ -154,8 +155,12 @@ class ArchivistGrants:
         return away + ([] if self.reader is None else self.reader.waiting())
 
     async def standings(self) -> list[Standing]:
-        """None: what holds the reader up is Postgres, which `waiting` tells, and no new process would mend it."""
-        return []
+        """How far each partition is archived: what holds that up is Postgres, which `waiting` tells. Raises KafkaError."""
+        topic, stored = self.names.events, {} if self.reader is None else self.reader.stored()
+        return [
+            Standing(topic, n, done, await self.kafka.end_of(TopicPartition(topic, n)), elsewhere=True)
+            for n, done in stored.items()
+        ]
 
     async def revoke(self) -> None:
         """Nothing: the reader hears of rebalances itself."""

@@ -60,7 +60,7 @@ class CourierGrants:
         self.names = TopicNames(settings.prefix)
         self.clock = SystemClock()
         self.flows = Flows()
-        self.watch = CourierMetrics(registry)
+        self.watch = CourierMetrics(registry, channels)
         made = made_channels(channel_settings(settings, self.flows), self.clock)
         self.channels = {name: made[name] for name in channels}
         self.couriers: dict[Place, tuple[CourierPartition, RocksMemory]] = {}

@@ -114,6 +114,10 @@ class EventReader(ConsumerRebalanceListener):
         placed = {place.partition for place in self._placed}
         return [f"{self._topic}/{partition}" for partition in sorted(self.owned - placed)]
 
+    def stored(self) -> dict[int, int]:
+        """The offset below which all is archived, of each partition that is ours and has been looked up."""
+        return {partition: self._stored[partition] for partition in sorted(self.owned & self._stored.keys())}
+
     async def run(self) -> None:
         """Until it is cancelled. Raises NewerRecordError, KafkaError."""
         loop = asyncio.get_running_loop()

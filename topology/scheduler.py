@@ -81,7 +81,6 @@ class SchedulerGrants:
         self.settings, self.app = settings, app
         self.names = TopicNames(settings.prefix)
         self.clock = SystemClock()
-        self.watch = OwnerMetrics(registry)
         self.owned = app.channel()
         self.early = Early()
         self.load_order = LoadOrder()
@@ -89,6 +88,7 @@ class SchedulerGrants:
         """The last owner here of each partition that is ours: the next one finishes what it was fed."""
         self.announcing: set[asyncio.Task[Any]] = set()
         delays = retry_delays(channel_settings(settings), self.clock)
+        self.watch = OwnerMetrics(registry, delays)
         self.policy = Policy(
             delays_ms=delays,
             idempotency_ms=settings.idempotency_window // MS,

@@ -12,6 +12,7 @@ from topology.watches import StandingMetrics
 LOOK_S = 5.0
 COMMIT_AFTER = 3
 """Looks in a row at the same committed offset, with more finished, after which the watchdog commits by itself."""
+COMMIT_WITHIN_S = 2.0
 IDLE_AFTER = 3
 """Looks at a partition of which nothing is in hand and more is there: its stream does not bring it any more. Seen after
 two rebalances at once, where Faust left the partitions paused; what reads on is a new process."""
@@ -27,13 +28,17 @@ class StandsStillError(Exception):
 
 
 class Standing(NamedTuple):
-    """A partition that is read: all before `done` is finished; the log ends at `end`. `idle`: nothing of it is in hand."""
+    """A partition that is read: all before `done` is finished; the log ends at `end`. `idle`: nothing of it is in hand.
+
+    `elsewhere`: what holds it up is another's, who tells it: only how far behind it is counts.
+    """
 
     topic: str
     partition: int
     done: int
     end: int
     idle: bool = False
+    elsewhere: bool = False
 
 
 class _Still(NamedTuple):
@@ -82,9 +87,10 @@ class Watchdog:
         places = {(s.topic, s.partition) for s in found}
         self._work = {place: still for place, still in self._work.items() if place in places}
         self._commits = {place: still for place, still in self._commits.items() if place in places}
-        for standing in found:
+        ours = [standing for standing in found if not standing.elsewhere]
+        for standing in ours:
             self._look_at_work(standing)
-            await self._look_at_commit(standing)
+        await asyncio.gather(*(self._try_to_commit(s) for s in ours if self._look_at_commit(s)))
         self._tell(found)
 
     def _tell(self, found: list[Standing]) -> None:
@@ -92,7 +98,8 @@ class Watchdog:
         for s in found:
             place = (s.topic, s.partition)
             lags[s.topic] += max(0, s.end - s.done)
-            still[s.topic] += max(self._work[place].looks, self._commits.get(place, NEW).looks) >= ALERT_AFTER
+            looks = (by.get(place, NEW).looks for by in (self._work, self._commits))
+            still[s.topic] += max(looks) >= ALERT_AFTER
         self._metrics.lags, self._metrics.still = dict(lags), dict(still)
 
     def _look_at_work(self, s: Standing) -> None:
@@ -111,18 +118,27 @@ class Watchdog:
         elif still.looks == EXIT_AFTER and self._restart_helps:
             self._end(s, f"nothing finishes at offset {s.done}, the log ends at {s.end}")
 
-    async def _look_at_commit(self, s: Standing) -> None:
-        """A hole in what Faust was told stays until a rebalance (faust 596); what is finished is known here."""
+    def _look_at_commit(self, s: Standing) -> bool:
+        """Whether to commit: a hole in what Faust was told stays until a rebalance (faust 596); what is finished is known here."""
         place = (s.topic, s.partition)
         committed = self._committed(*place)
         if committed is None:
-            return
+            return False
         still = self._commits[place] = self._commits.get(place, NEW).look(committed, behind=committed < s.done)
         if still.looks == EXIT_AFTER:
             self._end(s, f"offset {committed} is committed and cannot be moved to {s.done}, which is finished")
-        elif still.looks >= COMMIT_AFTER:
+            return False
+        if still.looks >= COMMIT_AFTER:
             logger.warning("commit_stands_still", place=f"{s.topic}/{s.partition}", committed=committed, done=s.done)
-            await self._commit(s.topic, s.partition, s.done)
+        return still.looks >= COMMIT_AFTER
+
+    async def _try_to_commit(self, s: Standing) -> None:
+        """One that never comes back must not hold up who is to tell of it."""
+        try:
+            async with asyncio.timeout(COMMIT_WITHIN_S):
+                await self._commit(s.topic, s.partition, s.done)
+        except Exception as error:  # noqa: BLE001 - it is tried again at the next look, and told as standing still
+            logger.warning("commit_failed", place=f"{s.topic}/{s.partition}", reason=repr(error))
 
     def _end(self, s: Standing, why: str) -> None:
         self._end_process(StandsStillError(f"{s.topic}/{s.partition} stands still: {why}"))

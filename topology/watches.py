@@ -5,7 +5,7 @@ The hot path counts each message: a client library's labelled counter costs 2 to
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -25,9 +25,13 @@ PROGRESS_MS = 2_000
 class OwnerMetrics(Collector):
     """Implements agents.ports.OwnerWatch."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        """Counts from nothing."""
-        self.messages: Counter[tuple[str, str]] = Counter()
+    def __init__(self, registry: CollectorRegistry, channels: Iterable[str] = ()) -> None:
+        """Counts from nothing; what an alert counts is told from the start, `channels` one by one, as 0.
+
+        Prometheus sees how much a counter has grown since its first sample, not what the first one was.
+        """
+        self.messages: Counter[tuple[str, str]] = Counter({("missed", ""): 0})
+        self.messages.update({("dead", channel): 0 for channel in channels})
         self.recovery_ms: dict[int, int] = {}
         self.loads: dict[int, tuple[int, int, int]] = {}
         self.zombies = self.again = 0
@@ -99,11 +103,17 @@ class OwnerMetrics(Collector):
         yield CounterMetricFamily("clepsydra_zombie_writes", "Void rows of former owners", value=self.zombies)
         yield CounterMetricFamily("clepsydra_emitted_again", "No ack for 15 minutes", value=self.again)
         letters = CounterMetricFamily("clepsydra_dead_letters", "Given up, or in doubt", labels=["channel"])
-        for (kind, channel), count in self.messages.items():
-            if kind in HELD:
-                letters.add_metric([channel], count)
+        for channel, count in self._held().items():
+            letters.add_metric([channel], count)
         yield letters
         yield from self._owned()
+
+    def _held(self) -> dict[str, int]:
+        held: dict[str, int] = {}
+        for (kind, channel), count in self.messages.items():
+            if kind in HELD:
+                held[channel] = held.get(channel, 0) + count
+        return held
 
     def _owned(self) -> Iterator[Metric]:
         owners = self.owners.values()
@@ -130,8 +140,8 @@ HELD = ("dead", "unknown")
 class StandingMetrics(Collector):
     """What the watchdog saw: how far behind each topic is, which partitions stand still, and whether the lease holds."""
 
-    def __init__(self, registry: CollectorRegistry, lease: Callable[[], bool], partitions: int) -> None:
-        """`partitions`: of the timetable, so that an alert can tell that one is owned by nobody."""
+    def __init__(self, registry: CollectorRegistry, lease: Callable[[], bool] | None, partitions: int) -> None:
+        """`lease`: None where none is needed. `partitions`: so that an alert can tell that one is owned by nobody."""
         self._lease, self._partitions = lease, partitions
         self.lags: dict[str, int] = {}
         self.still: dict[str, int] = {}
@@ -147,20 +157,21 @@ class StandingMetrics(Collector):
             for topic, count in by.items():
                 family.add_metric([topic], count)
             yield family
-        yield GaugeMetricFamily("clepsydra_lease_held", "Whether this process may act", value=int(self._lease()))
+        if self._lease is not None:
+            yield GaugeMetricFamily("clepsydra_lease_held", "Whether this process may act", value=int(self._lease()))
         yield GaugeMetricFamily("clepsydra_partitions", "Partitions of the timetable", value=self._partitions)
 
 
 class CourierMetrics(Collector):
     """Implements agents.courier_watch.CourierWatch."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
-        """Counts from nothing."""
+    def __init__(self, registry: CollectorRegistry, channels: Iterable[str] = ()) -> None:
+        """Counts from nothing, which is told from the start of each of `channels`: see OwnerMetrics."""
         self.deliveries: Counter[tuple[str, type]] = Counter()
         self.repeats: Counter[str] = Counter()
         self.voids: Counter[str] = Counter()
         self.hands: Counter[str] = Counter()
-        self.lateness: dict[str, list[int]] = {}
+        self.lateness: dict[str, list[int]] = {channel: [0] * (len(LATENESS_MS) + 1) for channel in channels}
         self.lateness_ms: Counter[str] = Counter()
         registry.register(self)
 

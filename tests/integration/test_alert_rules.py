@@ -99,6 +99,28 @@ def test_an_alert_fires_for_its_fault_and_no_other_does(tmp_path, alert):
     assert firing(tmp_path, STILL | FAULTS[alert]) == {alert}
 
 
+def test_where_no_scheduler_is_left_to_be_asked_its_partitions_have_no_owner(tmp_path):
+    """Couriers still say how many partitions there are; nobody says that he owns one."""
+    gone = {'clepsydra_owned_partitions{instance="a"}': "4x30 stale"}
+    assert firing(tmp_path, STILL | gone) == {"ClepsydraPartitionWithoutOwner"}
+
+
+def test_what_an_alert_counts_is_exposed_before_the_first_one_happens():
+    """Of a series that begins with 1, Prometheus sees no increase."""
+    registry = CollectorRegistry()
+    OwnerMetrics(registry, ["log"])
+    CourierMetrics(registry, ["log"])
+    StandingMetrics(registry, None, 4)
+    lines = generate_latest(registry).decode().splitlines()
+    for line in (
+        'clepsydra_dead_letters_total{channel="log"} 0.0', 'clepsydra_messages_total{channel="",event="missed"} 0.0',
+        'clepsydra_lateness_seconds_bucket{channel="log",le="+Inf"} 0.0', "clepsydra_emitted_again_total 0.0",
+        "clepsydra_zombie_writes_total 0.0", "clepsydra_owned_partitions 0.0",
+    ):  # fmt: skip
+        assert line in lines, line
+    assert not any(line.startswith("clepsydra_lease_held ") for line in lines), "who needs no lease loses none"
+
+
 def test_the_grafana_board_asks_for_metrics_that_there_are(tmp_path):
     board = json.loads((DEPLOY.parent / "grafana" / "dashboards" / "clepsydra.json").read_text())
     asked = {name for p in board["panels"] for t in p["targets"] for name in re.findall(r"clepsydra_\w+", t["expr"])}

@@ -1,8 +1,11 @@
 """What stands still: told, committed past, and in the end the process ends; what only waits for others does not end it."""
 
+import asyncio
+
 import pytest
 from prometheus_client import CollectorRegistry
 
+from topology import watchdog
 from topology.watchdog import ALERT_AFTER, COMMIT_AFTER, EXIT_AFTER, IDLE_AFTER, Standing, StandsStillError, Watchdog
 from topology.watches import StandingMetrics
 
@@ -63,6 +66,21 @@ async def test_one_that_cannot_be_moved_ends_the_process():
     assert "offset 10 is committed and cannot be moved to 20" in str(world.ended[0])
 
 
+async def test_one_that_never_comes_back_is_told_and_ends_the_process_too(monkeypatch):
+    monkeypatch.setattr(watchdog, "COMMIT_WITHIN_S", 0.001)
+    world = World()
+
+    async def never(*_):
+        await asyncio.Event().wait()
+
+    world.dog._commit = never
+    world.done = world.end = 20
+    await world.look(ALERT_AFTER + 1)
+    assert world.metrics.still == {"due.x": 1}
+    await world.look(EXIT_AFTER - ALERT_AFTER)
+    assert "offset 10 is committed and cannot be moved to 20" in str(world.ended[0])
+
+
 @pytest.mark.parametrize("helps", [True, False])
 async def test_work_that_stands_still_is_told_and_ends_the_process_only_where_that_helps(helps, capsys):
     world = World(restart_helps=helps)
@@ -91,6 +109,22 @@ async def test_how_far_behind_it_is_and_that_it_stands_still_can_be_measured():
     assert (world.metrics.lags, world.metrics.still) == ({"due.x": 15}, {"due.x": 0})
     await world.look(ALERT_AFTER)
     assert world.metrics.still == {"due.x": 1}
+
+
+async def test_what_another_holds_up_is_only_measured():
+    """The archive is away: its reader is behind, and nothing here would mend it."""
+    metrics, ended = StandingMetrics(CollectorRegistry(), None, 4), []
+
+    async def standings():
+        return [Standing("events", 0, 10, 25_000, elsewhere=True)]
+
+    async def commit(*_):
+        raise AssertionError
+
+    dog = Watchdog(standings, lambda *_: 10, commit, ended.append, restart_helps=True, metrics=metrics)
+    for _ in range(2 * EXIT_AFTER):
+        await dog.look()
+    assert (metrics.lags, metrics.still, ended) == ({"events": 24_990}, {"events": 0}, [])
 
 
 async def test_a_stream_that_brings_nothing_while_more_is_there_and_nothing_in_hand_ends_the_process():

@@ -1,0 +1,157 @@
+"""Each alert fires when its fault is made: real workers, a real Prometheus with the rules of deploy/, real faults.
+
+One time of the scheduler is shortened, so that the test takes a minute and not twenty: an emission counts as un-acked
+after 5 s (15 min). The last test stops the broker: no other comes after it.
+"""
+
+import os
+import signal
+import sys
+import tempfile
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+import pytest
+import pytest_asyncio
+from real_prometheus import PROGRAM, Prometheus
+from system import System, new_id, now_ms, until
+from system_process import RUN
+from system_receiver import Reply
+
+from schemas.commands import Create
+from topology.embedded_kafka import EmbeddedKafka
+from topology.embedded_postgres import EmbeddedPostgres
+from topology.embedded_process import free_port
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(PROGRAM is None, reason="prometheus is not installed (Debian: apt-get install prometheus)"),
+]
+UNACKED_MS = 5_000
+SOONER = f"import agents.spout; agents.spout.REEMIT_MS = {UNACKED_MS}; "
+FAR_MS = 3_600_000
+BEHIND = 10_500
+
+
+class World(NamedTuple):
+    """A system with everything that an alert is about."""
+
+    system: System
+    kafka: EmbeddedKafka
+    postgres: EmbeddedPostgres
+    prometheus: Prometheus
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("alerts")
+    async with AsyncExitStack() as stack:
+        kafka = await stack.enter_async_context(EmbeddedKafka(directory / "kafka"))
+        data = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="clepsydra-postgres-", ignore_cleanup_errors=True)
+        )
+        postgres = await stack.enter_async_context(EmbeddedPostgres(Path(data)))
+        system = System(kafka.bootstrap, directory, postgres=postgres.url, max_in_flight=100)
+        ports = [free_port() for _ in range(3)]
+        scheduler, courier, archivist = ({"CLEPSYDRA_HEALTH_PORT": str(port)} for port in ports)
+        command = [sys.executable, "-c", SOONER + RUN.format("scheduler")]
+        system.scheduler = system.worker("scheduler", command=command, **scheduler)
+        system.courier = system.worker(
+            "courier", CLEPSYDRA_SESSION_TIMEOUT="60", CLEPSYDRA_REQUEST_TIMEOUT="120", **courier
+        )
+        system.archivist = system.worker("archivist", **archivist)
+        await stack.enter_async_context(system)
+        prometheus = Prometheus(directory / "prometheus", ports)
+        stack.callback(prometheus.close)
+        await prometheus.start()
+        yield World(system, kafka, postgres, prometheus)
+
+
+async def accepted(system, messages):
+    answers = await system.insist(Create(command_id=new_id(), message=m, allow_past=True) for m in messages)
+    assert {a.result for a in answers.values()} == {"accepted"}
+
+
+async def test_where_all_is_well_nothing_fires(world):
+    system, prometheus = world.system, world.prometheus
+    ids = [new_id() for _ in range(50)]
+    await accepted(system, [system.message(id_) for id_ in ids])
+    await system.all_in("delivered", ids)
+
+    async def scraped():
+        found = await prometheus.ask("query", query='clepsydra_deliveries_total{outcome="delivered"} >= 50')
+        return found["result"]
+
+    await until(scraped)
+    looked = now_ms()
+    await until(lambda: now_ms() > looked + 2_500)  # rules are evaluated each half second, `for` is one
+    assert await prometheus.firing() == set()
+
+
+async def test_deliveries_that_are_given_up(world):
+    ids = [new_id("dead") for _ in range(30)]
+    world.system.receiver.script |= {id_: [Reply(400)] for id_ in ids}
+    await accepted(world.system, [world.system.message(id_) for id_ in ids])
+    await world.prometheus.fires("ClepsydraDeadLetters")
+
+
+async def test_a_row_that_a_former_owner_wrote(world):
+    """It comes after a newer claim: the valid row stands, and is written over it."""
+    system = world.system
+    id_ = new_id("zombie")
+    await accepted(system, [system.message(id_, 3_600)])
+    (row,) = [r for r in await system.read(system.names.timetable) if r.key == id_.encode()]
+    assert (await system.edit(id_, priority=9)).revision == 2
+    older = msgspec.json.encode(msgspec.json.decode(row.value) | {"epoch": 0})
+    await system.produce(system.names.timetable, older, partition=system.partition(id_), key=row.key)
+    await world.prometheus.fires("ClepsydraZombieWrites")
+    assert (await system.look(id_)).view.revision == 2
+
+
+async def test_a_courier_that_stands_still(world):
+    """More is due than may be in flight; what is in flight gets no ack; what it sends once it goes on is late."""
+    system, prometheus = world.system, world.prometheus
+    system.courier.freeze()
+    frozen = now_ms()
+    ids = [new_id("late") for _ in range(300)]
+    await accepted(system, [system.message(id_) for id_ in ids])
+    await prometheus.fires("ClepsydraWaiting")
+    await prometheus.fires("ClepsydraUnacked")
+    await until(lambda: now_ms() > frozen + 7_000)
+    system.courier.thaw()
+    await prometheus.fires("ClepsydraLate")
+    await system.all_in("delivered", ids)
+
+
+async def test_an_archive_that_is_away(world):
+    system = world.system
+    world.postgres.kill()
+    due = now_ms() + FAR_MS
+    await accepted(system, [system.message(f"far-{n}", due_ms=due) for n in range(BEHIND)])
+    await world.prometheus.fires("ClepsydraArchiveBehind")
+    await world.postgres.start()
+
+    async def over():
+        return "ClepsydraArchiveBehind" not in await world.prometheus.firing()
+
+    await until(over, 30, system.archivist.text)
+
+
+async def test_a_scheduler_that_is_gone(world):
+    """Its partitions have no owner."""
+    system, prometheus = world.system, world.prometheus
+    system.scheduler.kill()
+    await prometheus.fires("ClepsydraPartitionWithoutOwner")
+    await prometheus.fires("ClepsydraDown")
+    system.scheduler.start()
+    await system.owned()
+
+
+async def test_a_broker_that_does_not_answer(world):
+    os.kill(world.kafka.pid, signal.SIGSTOP)
+    try:
+        await world.prometheus.fires("ClepsydraLeaseLost")
+    finally:
+        os.kill(world.kafka.pid, signal.SIGCONT)
