@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from types import coroutine
@@ -18,6 +18,7 @@ from agents.lanes import Lanes
 from agents.ports import Channel, Clock, TurnChannel
 from agents.send_job import Hold, Job, endpoint
 from agents.turns import take_turn
+from schemas.breaker import Breaker
 from schemas.outcomes import Deferred, Delivered, Expired, Outcome, RetryLater, Unknown
 from schemas.times import EPOCH, at
 
@@ -76,6 +77,11 @@ class SendPool:
         for worker in workers:
             worker.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+
+    @property
+    def breakers(self) -> Mapping[str, Breaker]:
+        """Of the endpoints whose last send was not answered."""
+        return self._breakers.known
 
     def now(self) -> datetime:
         """The clock's time, converted once per millisecond."""

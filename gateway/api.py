@@ -54,7 +54,7 @@ def create_api(parts: Parts) -> FastAPI:
     app.include_router(windows_router(parts.windows, clock, settings.partitions))
     app.include_router(actions_router(commander))
     app.include_router(dead_letters_router(commander))
-    app.include_router(channels_router(settings, clock))
+    app.include_router(channels_router(settings, table, clock))
     app.include_router(flows_router(table, parts.windows, clock))
     app.include_router(keys_router(table, clock))
     _add_operations(app, commander, metrics)

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 from msgspec import Struct
+from msgspec.structs import replace
 from pydantic import SecretStr
 
 from agents.channels import scan
@@ -13,8 +14,11 @@ from agents.channels.settings import ChannelFactory
 from agents.ports import Channel, Clock
 from gateway.answers import json_response
 from gateway.openapi import Shown, described
+from schemas.breaker_view import BreakerView, seen
+from schemas.settings_records import Breakers
 from topology.channel_settings import channel_settings
 from topology.settings import ENV_PREFIX, Settings
+from topology.settings_table import SettingsTable
 
 
 class ChannelSetting(Struct, frozen=True, kw_only=True):
@@ -35,6 +39,8 @@ class ChannelView(Struct, frozen=True, kw_only=True):
     concurrency: int | None = None
     retry_delays: tuple[timedelta, ...] = ()
     settings: tuple[ChannelSetting, ...] = ()
+    breakers: tuple[BreakerView, ...] = ()
+    """Endpoints that do not answer, as couriers tell: up to 50 of each."""
 
 
 class ChannelsView(Struct, frozen=True, kw_only=True):
@@ -46,18 +52,28 @@ class ChannelsView(Struct, frozen=True, kw_only=True):
 VIEW = {
     "name": "webhook", "usable": True, "missing": "", "honours_key": True, "timeout": "PT15S", "concurrency": 256,
     "retry_delays": ["PT5S", "PT300S"], "settings": [{"name": "CLEPSYDRA_WEBHOOK_SECRET", "value": "set"}],
+    "breakers": [{
+        "endpoint": "https://example.com", "since": "2026-11-24T08:00:01.310Z",
+        "tried_again_at": "2026-11-24T08:00:41.310Z", "failures": 8, "couriers": 1,
+    }],
 }  # fmt: skip
 LIST = described("read", {200: Shown("all channels", ChannelsView, {"channels": [VIEW]})})
 
 
-def channels_router(settings: Settings, clock: Clock) -> APIRouter:
+def channels_router(settings: Settings, table: SettingsTable, clock: Clock) -> APIRouter:
     """What can be sent with."""
     router = APIRouter(prefix="/v1/channels", tags=["flows"])
+    set_up = channels(settings, clock)
 
     @router.get("", summary="The channels, what they are set to, and what is missing", **LIST)
     async def list_channels() -> Response:
-        """As this gateway is set up; couriers may have other settings. A channel's limits: `/v1/flows/channel:NAME`."""
-        return json_response(ChannelsView(channels=tuple(channels(settings, clock))))
+        """As this gateway is set up; couriers may have other settings. A channel's limits: `/v1/flows/channel:NAME`.
+
+        `breakers`: endpoints that do not answer, as of some seconds ago; their messages are put off until they do.
+        """
+        silent = seen(table.all(Breakers).values(), clock.now_ms())
+        views = (replace(view, breakers=tuple(silent.get(view.name, ()))) for view in set_up)
+        return json_response(ChannelsView(channels=tuple(views)))
 
     return router
 

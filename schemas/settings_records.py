@@ -52,7 +52,24 @@ class StoppedEndpoint(_Setting, frozen=True, kw_only=True, tag="endpoint"):
     until: datetime
 
 
-Setting = ApiKey | Flow | StoppedEndpoint
+class OpenBreaker(Struct, frozen=True, kw_only=True):
+    """An endpoint that has not answered since `since`, `failures` times in a row; it is tried again at `until`."""
+
+    endpoint: str
+    failures: int
+    since: datetime
+    until: datetime
+
+
+class Breakers(_Setting, frozen=True, kw_only=True, tag="breakers"):
+    """The open breakers of a channel in one courier, whom `key` names; `at`: told then, and again while any is open."""
+
+    channel: str
+    at: datetime
+    open: Annotated[tuple[OpenBreaker, ...], Meta(description="the first 50, by name")]
+
+
+Setting = ApiKey | Flow | StoppedEndpoint | Breakers
 
 
 def kind_of(record: type[Struct]) -> str:

@@ -16,6 +16,7 @@ from agents.deliver import make_deliver
 from agents.flows import Flows
 from agents.send_pool import SendPool
 from topology.app import ClepsydraApp, leave, make_app, raw_topic
+from topology.breaker_board import BreakerBoard
 from topology.channel_settings import channel_settings, usable_channels
 from topology.clock import SystemClock
 from topology.disk import Slot, slot_directory
@@ -66,6 +67,7 @@ class CourierGrants:
         self.couriers: dict[Place, tuple[CourierPartition, RocksMemory]] = {}
         self.acks: dict[int, AckWriter] = {}
         self.looking: asyncio.Task[None] | None = None
+        self.telling: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Connect; open the channels. Raises KafkaError, TopicsError, DirectoryBusyError."""
@@ -79,6 +81,8 @@ class CourierGrants:
             name: SendPool(channel, self.clock, leave, flows=self.flows) for name, channel in self.channels.items()
         }
         self.looking = asyncio.create_task(self.look())
+        board = BreakerBoard(self.followed.table, self.clock)
+        self.telling = asyncio.create_task(board.run(lambda: {name: p.breakers for name, p in self.pools.items()}))
 
     async def revoke(self) -> None:
         """Finish what is being sent, write it, let all partitions go."""
@@ -129,8 +133,9 @@ class CourierGrants:
 
     async def stop(self) -> None:
         """Close the channels, disconnect."""
-        if self.looking is not None:
-            self.looking.cancel()
+        for task in (self.looking, self.telling):
+            if task is not None:
+                task.cancel()
         for name, channel in self.channels.items():
             await self.pools[name].stop()
             await channel.stop()

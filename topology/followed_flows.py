@@ -20,20 +20,20 @@ class FollowedFlows:
     def __init__(self, flows: Flows, kafka: Kafka, topic: str, broken: Callable[[BaseException], None]) -> None:
         """Follows nothing before `start`. `broken`: see SettingsTable."""
         self.flows = flows
-        self._table = SettingsTable(kafka, topic, broken)
+        self.table = SettingsTable(kafka, topic, broken)
         self._telling: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """All that was set before is known. Raises KafkaError, NewerRecordError, LogBrokenError."""
-        await self._table.start()
-        self._table.on_change(Flow, self.flows.put)
-        self._table.on_change(StoppedEndpoint, self.flows.put_endpoint)
+        await self.table.start()
+        self.table.on_change(Flow, self.flows.put)
+        self.table.on_change(StoppedEndpoint, self.flows.put_endpoint)
         self.flows.report_gone = self._report
 
     async def stop(self) -> None:
         """Follow no more."""
         await asyncio.gather(*self._telling, return_exceptions=True)
-        await self._table.stop()
+        await self.table.stop()
 
     def _report(self, stopped: StoppedEndpoint) -> None:
         """Known here at once, to the other processes as soon as it is written."""
@@ -44,6 +44,6 @@ class FollowedFlows:
 
     async def _write(self, stopped: StoppedEndpoint) -> None:
         try:
-            await self._table.put(stopped)
+            await self.table.put(stopped)
         except LogBrokenError as fault:
             logger.warning("endpoint_stop_not_written", url=stopped.url, fault=str(fault))

@@ -64,8 +64,10 @@ def latenesses(windows: Iterable[Window], axis: Sequence[datetime], field: str) 
     return [known.get(minute) for minute in axis]
 
 
-def verdict(windows: Sequence[Window], partitions: Sequence[Mapping[str, Any]], now: datetime) -> Verdict:
-    """Whether messages go out on time: owners missing, then what is overdue, then how late the last hour was."""
+def verdict(
+    windows: Sequence[Window], partitions: Sequence[Mapping[str, Any]], now: datetime, endpoints: int = 0
+) -> Verdict:
+    """Whether messages go out on time: owners missing, what is overdue, how late the last hour was, who does not answer."""
     silent = [str(p["partition"]) for p in partitions if p["silent"]]
     if silent:
         named = f"Partition {silent[0]} has" if len(silent) == 1 else f"Partitions {', '.join(silent)} have"
@@ -83,6 +85,9 @@ def verdict(windows: Sequence[Window], partitions: Sequence[Mapping[str, Any]], 
     counted = f"{on_time:,} of {attempted:,} messages of this hour went out within a second"
     if attempted and share < 99:
         return Verdict("watch", f"Late: {100 - share:.1f} % of this hour", counted)
+    if endpoints:
+        one = "1 endpoint does" if endpoints == 1 else f"{endpoints:,} endpoints do"
+        return Verdict("watch", f"On time, {one} not answer", "What is sent there is put off; all else goes out.")
     if failed:
         return Verdict("watch", f"On time, {failed:,} could not be delivered", "See the dead letters.")
     detail = counted if attempted else f"Nothing was due in the last hour; {overdue:,} due now"
@@ -108,6 +113,26 @@ def by_channel(partitions: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, i
                 row = found.setdefault(channel, {})
                 row[kind] = row.get(kind, 0) + n
     return dict(sorted(found.items()))
+
+
+def breakers(channels: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row for each endpoint that does not answer, with its channel."""
+    return [
+        {
+            "channel": channel["name"],
+            "endpoint": one["endpoint"],
+            "failures": f"{one['failures']:,}",
+            "silent since": clock_time(one["since"]),
+            "tried again": clock_time(one["tried_again_at"]),
+        }
+        for channel in channels
+        for one in channel.get("breakers", ())
+    ]
+
+
+def clock_time(moment: str) -> str:
+    """The day and the time, to the second, in UTC."""
+    return f"{datetime.fromisoformat(moment).astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def rate(before: int, after: int, seconds: float) -> float:

@@ -7,7 +7,7 @@ from nicegui import ui
 
 from agents.ports import Clock
 from gateway.dashboard.charts import count_chart, lateness_chart, show_counts, show_lateness
-from gateway.dashboard.figures import by_channel, minutes, parts, rate, span, total, verdict
+from gateway.dashboard.figures import Verdict, breakers, by_channel, minutes, parts, rate, span, total, verdict
 from gateway.dashboard.frame import fault_line, page_frame
 from gateway.dashboard.session import Page
 from schemas.times import at, rfc3339
@@ -40,6 +40,8 @@ class Overview:
             with ui.element("section").classes("panel"):
                 ui.label("How late they went out").classes("title")
                 self.lateness = lateness_chart()
+            with ui.element("div").classes("w-full") as self.silent:
+                self.breakers = table_panel("Endpoints that do not answer", BREAKER_COLUMNS)
             with ui.element("div").classes("two"):
                 self.channels = table_panel("Channels", CHANNEL_COLUMNS)
                 self.partitions = table_panel("Partitions", PARTITION_COLUMNS)
@@ -54,18 +56,20 @@ class Overview:
         until = rfc3339(now_ms + (AHEAD_MINUTES + 1) * 60_000)
         told = await self.page.look("/v1/windows", from_=axis[0].isoformat(), to=until[:17] + "00Z")
         owners = await self.page.look("/v1/partitions")
-        if told is None or owners is None:
+        ways = await self.page.look("/v1/channels")
+        if told is None or owners is None or ways is None:
             return
-        windows, partitions = told["windows"], owners["partitions"]
-        self._show_verdict(windows, partitions, now)
+        windows, partitions, silent = told["windows"], owners["partitions"], breakers(ways["channels"])
+        self._show_verdict(verdict(windows, partitions, now, len(silent)))
+        self.breakers.update_rows(silent, clear_selection=False)
+        self.silent.set_visibility(bool(silent))
         self._show_tiles(windows, partitions, now)
         show_counts(self.counts, windows, axis, now)
         show_lateness(self.lateness, windows, axis)
-        self._show_channels(partitions, now_ms / 1000)
+        self._show_channels(partitions, silent, now_ms / 1000)
         self.partitions.update_rows([partition_row(p) for p in partitions], clear_selection=False)
 
-    def _show_verdict(self, windows: list[Any], partitions: list[Any], now: datetime) -> None:
-        found = verdict(windows, partitions, now)
+    def _show_verdict(self, found: Verdict) -> None:
         self.verdict.classes(replace=f"panel verdict {found.mood}")
         self.headline.set_text(found.headline)
         self.detail.set_text(found.detail)
@@ -84,8 +88,11 @@ class Overview:
         for name, value in figures.items():
             self.tiles[name].set_text(value)
 
-    def _show_channels(self, partitions: list[Any], now_s: float) -> None:
+    def _show_channels(self, partitions: list[Any], silent: list[dict[str, Any]], now_s: float) -> None:
         found = by_channel(partitions)
+        for row in silent:
+            counts = found.setdefault(row["channel"], {})
+            counts["breakers"] = counts.get("breakers", 0) + 1
         before_s, before = self.seen or (now_s, found)
         rows = [channel_row(name, row, before.get(name, {}), now_s - before_s) for name, row in found.items()]
         self.channels.update_rows(rows, clear_selection=False)
@@ -106,7 +113,9 @@ TILES = (
     "Failed this hour",
     "p99 of the last minute",
 )
-CHANNEL_COLUMNS = ("channel", "in flight", "waiting", "per second", "delivered", "retrying", "failed")
+CHANNEL_COLUMNS = ("channel", "in flight", "waiting", "per second", "delivered", "retrying", "failed", "breakers")
+LEFT = ("owner", "since", "channel", "silent since", "tried again")
+BREAKER_COLUMNS = ("endpoint", "channel", "failures", "silent since", "tried again")
 PARTITION_COLUMNS = ("partition", "owner", "since", "rows", "overdue", "commands")
 
 
@@ -122,7 +131,7 @@ def table_panel(title: str, columns: tuple[str, ...]) -> ui.table:
     with ui.element("section").classes("panel"):
         ui.label(title).classes("title")
         described = [
-            {"name": c, "label": c, "field": c, "align": "left" if n == 0 or c in ("owner", "since") else "right"}
+            {"name": c, "label": c, "field": c, "align": "left" if n == 0 or c in LEFT else "right"}
             for n, c in enumerate(columns)
         ]
         return ui.table(rows=[], columns=described, row_key=columns[0]).props("flat dense").classes("w-full")
@@ -138,6 +147,7 @@ def channel_row(name: str, row: dict[str, int], before: dict[str, int], seconds:
         "delivered": f"{row.get('delivered', 0):,}",
         "retrying": f"{row.get('retrying', 0):,}",
         "failed": f"{row.get('dead', 0) + row.get('unknown', 0):,}",
+        "breakers": f"{row['breakers']:,} open" if row.get("breakers") else "-",
     }
 
 

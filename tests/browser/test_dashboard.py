@@ -8,6 +8,8 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from topology.embedded_process import free_port
+
 SPIKE = 300
 PICTURES = os.environ.get("CLEPSYDRA_SCREENSHOTS")
 DELIVERED = """
@@ -116,6 +118,22 @@ def listed(browser, message_id):
         return True
     browser.find('button[aria-label="look again"]').click()
     return False
+
+
+def test_an_endpoint_that_does_not_answer_is_named_with_its_channel(dev, open_browser):
+    """Its breaker opens in the courier after five sends in a row."""
+    browser = open_browser()
+    browser.log_in()
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    for n in range(12):
+        dev.send(id=f"nowhere-{n}", due_at=soon(0), channel="webhook", to=f"{nowhere}/hook", body={}, account=f"n{n}")
+    browser.sees("Endpoints that do not answer")
+    browser.sees(nowhere)
+    browser.sees("1 open")
+    picture(browser, "breakers")
+    (webhook,) = [c for c in dev.api.get("/v1/channels").json()["channels"] if c["name"] == "webhook"]
+    assert [(b["endpoint"], b["couriers"]) for b in webhook["breakers"]] == [(nowhere, 1)]
+    assert browser.errors() == []
 
 
 @pytest.mark.parametrize("path", ["/", "/messages", "/dead-letters", "/flows", "/schedules"])

@@ -47,7 +47,7 @@ async def workers(settings: Settings) -> AsyncIterator[list[FollowedFlows]]:
 async def test_what_is_set_and_removed_is_heard_by_every_worker(settings: Settings, workers: list[FollowedFlows]):
     heard: list[tuple[str, bool]] = []
     workers[0].flows.on_change(lambda key, *, raised: heard.append((key, raised)))
-    table = workers[1]._table
+    table = workers[1].table
     await table.put(Flow(key="acme", limits=FlowLimits(rate=1, paused=True), set_at=NOW))
     await until(lambda: workers[0].flows.pause_of("acme", "webhook") == "acme", 10)
     await table.put(Flow(key="acme", limits=FlowLimits(rate=5), set_at=NOW))
@@ -63,5 +63,5 @@ async def test_a_url_that_is_gone_is_known_here_at_once_and_to_the_others_soon(w
     first.report_gone(stopped)
     assert first.is_stopped(url, "acme", NOW) == stopped
     await until(lambda: second.is_stopped(url, "acme", NOW) == stopped, 10)
-    await workers[1]._table.put(Flow(key="acme", limits=FlowLimits(), set_at=NOW + timedelta(seconds=1)))
+    await workers[1].table.put(Flow(key="acme", limits=FlowLimits(), set_at=NOW + timedelta(seconds=1)))
     await until(lambda: first.is_stopped(url, "acme", NOW) is None, 10)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from gateway.dashboard.figures import bars, by_channel, latenesses, minutes, parts, rate, span, verdict
+from gateway.dashboard.figures import bars, breakers, by_channel, latenesses, minutes, parts, rate, span, verdict
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -65,6 +65,23 @@ def test_a_minute_in_which_nothing_was_tried_has_no_lateness():
 def test_the_page_in_a_sentence(windows, partitions, mood, headline):
     found = verdict(windows, partitions, NOON)
     assert (found.mood, found.headline) == (mood, headline)
+
+
+def test_endpoints_that_do_not_answer_are_told_in_the_sentence_where_nothing_worse_is():
+    found = verdict([a_window(attempted=9, on_time=9, dead=1)], [a_partition()], NOON, 2)
+    assert (found.mood, found.headline) == ("watch", "On time, 2 endpoints do not answer")
+    assert verdict([], [a_partition(silent=True)], NOON, 2).mood == "bad"
+
+
+def test_each_open_breaker_is_a_row_with_its_channel():
+    one = {"endpoint": "http://a", "since": "2026-11-24T08:00:01.310Z", "failures": 1200, "couriers": 1}
+    channels = [{"name": "log"}, {"name": "webhook", "breakers": [one | {"tried_again_at": "2026-11-24T08:00:41Z"}]}]
+    assert breakers(channels) == [
+        {
+            "channel": "webhook", "endpoint": "http://a", "failures": "1,200",
+            "silent since": "2026-11-24 08:00:01", "tried again": "2026-11-24 08:00:41",
+        }
+    ]  # fmt: skip
 
 
 def test_channels_are_summed_over_partitions():

@@ -16,7 +16,7 @@ from gateway.api import create_api
 from gateway.cli import app as cli
 from gateway.client import ApiClient
 from gateway.parts import Parts
-from schemas.settings_records import Flow
+from schemas.settings_records import Breakers, Flow, OpenBreaker
 from schemas.times import at
 from schemas.window_records import OwnerRecord
 from topology.settings import Settings
@@ -142,6 +142,19 @@ async def test_channels_say_what_they_are_set_to_and_what_is_missing(http: httpx
     assert (found["email"]["honours_key"], found["webhook"]["honours_key"]) == (False, True)
     assert {"name": "CLEPSYDRA_WEBHOOK_ALLOW_PRIVATE", "value": "false"} in found["webhook"]["settings"]
     assert "s3cret" not in str(found)
+
+
+async def test_a_channel_names_the_endpoints_that_do_not_answer(
+    http: httpx.AsyncClient, table: FakeSettingsTable
+) -> None:
+    now = FakeClock().now_ms()
+    one = OpenBreaker(endpoint="http://a.example", failures=7, since=at(now - 9_000), until=at(now + 4_000))
+    for courier in ("c1", "c2"):
+        await table.put(Breakers(key=f"webhook/{courier}", channel="webhook", at=at(now), open=(one,)))
+    found = {one["name"]: one["breakers"] for one in (await http.get("/v1/channels")).json()["channels"]}
+    shown = {"since": "2026-09-21T14:13:11Z", "tried_again_at": "2026-09-21T14:13:24Z", "failures": 14, "couriers": 2}
+    assert found["webhook"] == [{"endpoint": "http://a.example"} | shown]
+    assert found["log"] == []
 
 
 def test_the_command_line_shows_the_channels(run: Any) -> None:
