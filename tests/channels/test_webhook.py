@@ -129,6 +129,7 @@ IN_90_S = formatdate(1_795_420_890, usegmt=True)
         (500, None, RetryLater(reason="500 Internal Server Error")),
         (503, IN_90_S, RetryLater(reason="503 Service Unavailable", after_ms=89_877)),  # 90,000 - 123 past the second
         (503, "Mon, 23 Nov 2020 08:00:00 GMT", RetryLater(reason="503 Service Unavailable", after_ms=0)),
+        (503, "Thu, 26 Nov 2026 08:00:00 GMT", RetryLater(reason="503 Service Unavailable", after_ms=86_400_000)),
         (503, "soon", RetryLater(reason="503 Service Unavailable")),
         (503, "-5", RetryLater(reason="503 Service Unavailable")),
         (503, "9" * 40, RetryLater(reason="503 Service Unavailable", after_ms=86_400_000)),  # 24 h at most
@@ -215,6 +216,7 @@ async def test_a_refused_connection_was_surely_not_sent(webhook, due, unused_tcp
     assert isinstance(outcome, RetryLater)
     assert (outcome.maybe_sent, outcome.response) == (False, None)
     assert outcome.reason.startswith("no connection: Cannot connect")
+    assert outcome.unanswered, "a breaker counts it"
 
 
 async def test_an_unknown_host_was_surely_not_sent(webhook, due):

@@ -198,3 +198,15 @@ async def test_a_wait_for_the_turn_is_not_taken_from_the_receivers_time(make_web
 
     receiver.answer = answer
     assert isinstance(await channel.send_in_turn(due(to=receiver.url), turn), Delivered)
+
+
+async def test_the_word_of_a_flow_goes_before_that_of_its_channel(make_webhook, flows, receiver, due, clock):
+    clock.now = int(time.time() * 1_000)
+    channel = await make_webhook(flows=flows, secrets={"ALL": OLD, "ACME": NEW}.get)
+    limit(flows, "channel:webhook", webhook_secrets=("ALL",))
+    limit(flows, "acme", webhook_secrets=("ACME",))
+    await channel.send(due(to=receiver.url, flow="acme"))
+    [got] = receiver.got
+    assert Webhook(NEW).verify(got[1].decode(), headers_of(got)) == {"text": "hi"}
+    with pytest.raises(WebhookVerificationError):
+        Webhook(OLD).verify(got[1].decode(), headers_of(got))

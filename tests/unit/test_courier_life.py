@@ -49,6 +49,16 @@ class TestKeylessChannels:
         assert world.outcomes.decoded(read_outcome)[1] == note
         assert (world.channel.ids(), world.results(), world.done) == (["m"], [Delivered()], [0])
 
+    async def test_a_courier_that_loses_its_lease_while_it_notes_begins_nothing(self) -> None:
+        world = World(honours_key=False)
+        courier = await world.recovered()
+        world.outcomes.held = True
+        await world.give(courier, due())
+        world.has_lease = False
+        world.outcomes.release()
+        await settle()
+        assert world.channel.ids() == []
+
     @pytest.mark.parametrize("warm", [True, False])
     async def test_what_was_noted_and_never_told_is_unknown(self, warm: bool) -> None:
         world, memory = World(honours_key=False), FakeMemory()

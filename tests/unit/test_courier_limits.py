@@ -247,6 +247,18 @@ async def test_a_flow_may_say_whether_its_receivers_honour_the_key(honours: bool
     assert type(world.results()[0]).__name__ == ("RetryLater" if honours else "Unknown")
 
 
+async def test_a_flow_whose_receivers_honour_no_key_is_noted_before_it_is_sent() -> None:
+    world = World()
+    world.set("acme", honours_key=False)
+    courier = await world.recovered()
+    world.outcomes.held = True
+    await world.give(courier, *posts(1))
+    assert world.channel.ids() == []
+    world.outcomes.release()
+    await settle()
+    assert world.channel.ids() == ["p0"]
+
+
 async def test_where_sends_are_noted_they_are_still_spaced() -> None:
     world = World(honours_key=False)
     world.set("acme", rate=10)

@@ -55,6 +55,8 @@ async def test_a_slow_first_connection_does_not_bring_it_nearer_to_the_next() ->
     await world.give(await world.recovered(), *posts(5))
     await run(world, 700)
     assert channel.left == [90, 191, 292, 393, 494]
+    begun = [ms_of(ack.started_at) - NOW_MS for ack in world.acked() if ack.started_at]
+    assert begun == channel.left, "what is told is when it left"
     assert world.results().count(Delivered()) == 5
 
 

@@ -56,6 +56,14 @@ def test_a_flow_alone_goes_by_priority_beyond_its_share_too():
     assert ids(made.take(10, 0)) == ["f0", "f1", "f2", "f3"]
 
 
+def test_of_flows_that_all_have_their_share_the_highest_priority_goes_first():
+    made = queue(*(armed(f"f{n}", "f") for n in range(3)), armed("m"), flow_share=1)
+    assert ids(made.take(2, 0)) == ["f0", "m"]
+    for n in range(2):
+        made.push(armed(f"g{n}", "g", priority=9))
+    assert ids(made.take(3, 0)) == ["g0", "g1", "f1"]
+
+
 def test_what_a_flow_is_released_of_it_may_take_again():
     made = queue(*(armed(f"f{n}", "f") for n in range(4)), armed("z"), in_flight_max=4, flow_share=1)
     assert ids(made.take(2, 0)) == ["f0", "z"]
