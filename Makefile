@@ -1,5 +1,6 @@
 # Everything runs from .venv, which `install` makes; only python3 (3.11 or newer) and make are needed.
 PYTHON ?= python3
+JOBS ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -29,15 +30,16 @@ demo: $(STAMP) ## Start everything, send the 8:00 spike to a receiver that check
 dev: $(STAMP) ## Start everything on this machine; Ctrl-C stops it
 	$(BIN)/clepsydra dev
 
-test: check ## check, then the tests that start real servers
-	$(if $(SLOW),$(BIN)/pytest $(SLOW),@echo "no slow tests yet")
+test: check ## check, then the tests that start real servers: some side by side, those that measure time alone
+	$(BIN)/pytest $(SLOW) -m 'not alone' -n $(JOBS) --dist loadfile
+	$(BIN)/pytest $(SLOW) -m alone
 
 check: $(STAMP) ## Formatting, lint, types, layers, unit tests and the simulation: no servers, within a minute
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(if $(FAST),$(BIN)/pytest $(FAST),@echo "no fast tests yet")
+	$(BIN)/pytest $(FAST) -n $(JOBS)
 
 format: $(STAMP) ## Format the code and repair what ruff can
 	$(BIN)/ruff format .
