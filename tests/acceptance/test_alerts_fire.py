@@ -1,7 +1,7 @@
 """Each alert fires when its fault is made: real workers, a real Prometheus with the rules of deploy/, real faults.
 
-One time of the scheduler is shortened, so that the test takes a minute and not twenty: an emission counts as un-acked
-after 5 s (15 min). The last test stops the broker: no other comes after it.
+Two times of the scheduler are shortened, so that the test takes a minute and not twenty: an emission counts as un-acked
+after 5 s (15 min), a run of a schedule as missed after 2 s (1 min). The last test stops the broker: no other comes after it.
 """
 
 import os
@@ -21,6 +21,8 @@ from system_process import RUN
 from system_receiver import Reply
 
 from schemas.commands import Create
+from schemas.schedule import NewDefinition
+from schemas.schedule_commands import SchedulePut, ScheduleRemove
 from topology.embedded_kafka import EmbeddedKafka
 from topology.embedded_postgres import EmbeddedPostgres
 from topology.embedded_process import free_port
@@ -30,8 +32,17 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(PROGRAM is None, reason="prometheus is not installed (Debian: apt-get install prometheus)"),
 ]
-UNACKED_MS = 5_000
-SOONER = f"import agents.spout; agents.spout.REEMIT_MS = {UNACKED_MS}; "
+UNACKED_MS, MISSED_MS = 5_000, 2_000
+SOONER = (
+    "import functools, agents.spout, topology.scheduler as made; "
+    f"agents.spout.REEMIT_MS = {UNACKED_MS}; made.Policy = functools.partial(made.Policy, late_ms={MISSED_MS}); "
+)
+UNANSWERED = """
+import asyncio, aiokafka
+async def never(*_):
+    await asyncio.Event().wait()
+aiokafka.AIOKafkaConsumer.commit = never
+"""
 FAR_MS = 3_600_000
 BEHIND = 10_500
 
@@ -141,13 +152,35 @@ async def test_an_archive_that_is_away(world):
 
 
 async def test_a_scheduler_that_is_gone(world):
-    """Its partitions have no owner."""
+    """Its partitions have no owner; the runs of a schedule whose time passes meanwhile are missed."""
     system, prometheus = world.system, world.prometheus
+    message = {"channel": "webhook", "to": system.receiver.url, "body": {"due_ms": 0}}
+    given = {"recurrence": {"every": "PT1S"}, "missed": "skip", "message": message}
+    definition = msgspec.json.decode(msgspec.json.encode(given), type=NewDefinition)
+    await system.ask(SchedulePut(command_id=new_id(), id="beat", definition=definition))
+    await until(lambda: any(id_.startswith("beat@") for id_ in system.receiver.ids()))
+    assert "ClepsydraOccurrenceMissed" not in await prometheus.firing()
     system.scheduler.kill()
+    killed = now_ms()
     await prometheus.fires("ClepsydraPartitionWithoutOwner")
     await prometheus.fires("ClepsydraDown")
+    await until(lambda: now_ms() > killed + 2 * MISSED_MS)
     system.scheduler.start()
     await system.owned()
+    await prometheus.fires("ClepsydraOccurrenceMissed")
+    await system.ask(ScheduleRemove(command_id=new_id(), id="beat"))
+
+
+async def test_commits_that_do_not_move(world):
+    """A courier whose commits are never answered: it sends and finishes, and who comes after it would begin anew."""
+    system = world.system
+    assert await system.courier.stop() == 0, system.courier.text()[-3000:]
+    system.courier.command = [sys.executable, "-c", UNANSWERED + RUN.format("courier")]
+    system.courier.start()
+    id_ = new_id("stuck")
+    await accepted(system, [system.message(id_)])
+    await system.all_in("delivered", [id_])
+    await world.prometheus.fires("ClepsydraStandsStill", 90)
 
 
 async def test_a_broker_that_does_not_answer(world):
