@@ -11,6 +11,7 @@ from benchmarks.nats_scheduler import nats_herd, nats_steady
 from benchmarks.workloads_asked import bulk, cancels
 from benchmarks.workloads_due import herd, steady
 from benchmarks.workloads_import import import_while_due, imports
+from benchmarks.workloads_pages import herd_with_pages
 from benchmarks.workloads_pending import pending
 from benchmarks.workloads_webhook import webhooks
 
@@ -61,6 +62,8 @@ def workloads(n: Sizes) -> list[Workload]:
                 partial(_herd, messages, one_account, couriers))  # fmt: skip
             add(f"{label}-own-accounts-{couriers}", f"{at_once}, an account each, couriers: {couriers}",
                 partial(_herd, messages, own_account, couriers))  # fmt: skip
+    add("herd-100000-pages", f"{n.large:,} due at one instant, three pages of the dashboard open, and none",
+        lambda g, w: herd_with_pages(g, w, n.large))  # fmt: skip
     add("webhooks", f"{n.small:,} webhooks due at one instant", lambda g, w: webhooks(g, w, n.small))
     add("cancels", f"{n.small:,} cancels racing with the due time", lambda g, w: cancels(g, w, n.small, per_s=5_000))
     add("pending", f"{n.pending:,} pending: memory, recovery", lambda g, w: pending(g, w, n.pending))
