@@ -30,9 +30,8 @@ demo: $(STAMP) ## Start everything, send the 8:00 spike to a receiver that check
 dev: $(STAMP) ## Start everything on this machine; Ctrl-C stops it
 	$(BIN)/clepsydra dev
 
-test: check ## check, then the tests that start real servers: some side by side, those that measure time alone
-	$(BIN)/pytest $(SLOW) -m 'not alone' -n $(JOBS) --dist loadfile
-	$(BIN)/pytest $(SLOW) -m alone
+test: check ## check, then the tests that start real servers
+	$(BIN)/pytest $(SLOW)
 
 check: $(STAMP) ## Formatting, lint, types, layers, unit tests and the simulation: no servers, within a minute
 	$(BIN)/ruff format --check .

@@ -28,7 +28,6 @@ from topology.embedded_postgres import EmbeddedPostgres
 from topology.embedded_process import free_port
 
 pytestmark = [
-    pytest.mark.alone,
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.skipif(PROGRAM is None, reason="prometheus is not installed (Debian: apt-get install prometheus)"),
 ]

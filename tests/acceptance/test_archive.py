@@ -23,8 +23,6 @@ from topology.event_ends import event_ends
 from topology.postgres import schema_of
 from topology.producer import Kafka
 
-pytestmark = pytest.mark.alone
-
 KEY = "k" * 16
 AWAY_S = float(os.environ.get("CLEPSYDRA_TEST_POSTGRES_AWAY", "4"))
 LATE_MS_MAX = 1_000

@@ -24,8 +24,6 @@ from schemas.wire import read_outcome
 from topology.producer import Kafka
 from topology.settings_table import SettingsTable
 
-pytestmark = pytest.mark.alone
-
 SHARE = 64
 """Sends at once to one endpoint: a quarter of the channel's 256."""
 BEFORE_IT_OPENS = SHARE + FAILURES - 1

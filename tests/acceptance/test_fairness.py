@@ -8,7 +8,6 @@ import os
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
-import pytest
 from aiohttp import web
 from system import System, new_id, now_ms, say, until
 
@@ -17,8 +16,6 @@ from schemas.message import Message
 from schemas.outcomes import Delivered, OutcomeRecord
 from schemas.times import ms_of
 from schemas.wire import read_outcome
-
-pytestmark = pytest.mark.alone
 
 FULL = bool(os.environ.get("CLEPSYDRA_LIMITS_FULL"))
 ASKED_AT_ONCE = 2_000

@@ -24,8 +24,6 @@ from schemas.wire import read_outcome, read_window
 from topology.producer import Kafka
 from topology.settings_table import SettingsTable
 
-pytestmark = pytest.mark.alone
-
 FULL = bool(os.environ.get("CLEPSYDRA_LIMITS_FULL"))
 LEAD_S = 2
 

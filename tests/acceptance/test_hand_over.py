@@ -5,7 +5,6 @@ import os
 import subprocess
 import sys
 
-import pytest
 from system import System, new_id, now_ms, spread, until
 
 from schemas.commands import Create
@@ -13,8 +12,6 @@ from schemas.rows import CLAIM_KEY, Claim
 from schemas.times import at
 from schemas.wire import encode
 from topology.embedded_kafka import EmbeddedKafka
-
-pytestmark = pytest.mark.alone
 
 SESSION_S = 3
 PER_SECOND = 50

@@ -14,13 +14,10 @@ from typing import Any, NamedTuple
 
 import httpx
 import msgspec
-import pytest
 from system import System, now_ms, until
 from system_gateway import start_gateway
 
 from schemas.times import rfc3339
-
-pytestmark = pytest.mark.alone
 
 RUNS = int(os.environ.get("CLEPSYDRA_RACE_RUNS", "1"))
 COUNT = 2_000

@@ -6,7 +6,6 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import msgspec
-import pytest
 from system import System, at, new_id, now_ms, until
 
 from schemas.commands import Answer
@@ -20,8 +19,6 @@ from schemas.schedule_commands import (
     ScheduleResume,
     ScheduleTrigger,
 )
-
-pytestmark = pytest.mark.alone
 
 SCHEDULES = int(os.environ.get("CLEPSYDRA_TEST_SCHEDULES", "60"))
 SECONDS = int(os.environ.get("CLEPSYDRA_TEST_SCHEDULES_S", "16"))

@@ -10,8 +10,6 @@ from selenium.webdriver.common.keys import Keys
 
 from topology.embedded_process import free_port
 
-pytestmark = pytest.mark.alone
-
 SPIKE = 300
 PICTURES = os.environ.get("CLEPSYDRA_SCREENSHOTS")
 DELIVERED = """

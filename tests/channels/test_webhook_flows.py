@@ -15,8 +15,6 @@ from schemas.settings_records import Flow, StoppedEndpoint
 from schemas.times import DAY, at
 from topology.secrets_store import Secrets
 
-pytestmark = pytest.mark.alone
-
 OLD = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 NEW = "whsec_ZWluIGdhbnogYW5kZXJlciBTY2hsw7xzc2Vs"
 

@@ -5,10 +5,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
-pytestmark = pytest.mark.alone
-
 
 def test_the_demo_delivers_every_message_exactly_once_and_none_early(tmp_path: Path):
     file = tmp_path / "result.json"

@@ -17,8 +17,6 @@ from topology.producer import Kafka
 from topology.settings import Settings
 from topology.topics import TopicNames
 
-pytestmark = pytest.mark.alone
-
 KEY = "test-key-of-16-characters"
 
 

@@ -18,8 +18,6 @@ from topology.settings_table import SettingsTable
 from topology.topic_admin import create_topics
 from topology.topics import TopicNames, topic_specs
 
-pytestmark = pytest.mark.alone
-
 
 @pytest_asyncio.fixture
 async def world(kafka):
