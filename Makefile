@@ -33,7 +33,7 @@ dev: $(STAMP) ## Start everything on this machine; Ctrl-C stops it
 test: check ## check, then the tests that start real servers
 	$(BIN)/pytest $(SLOW)
 
-check: $(STAMP) ## Formatting, lint, types, layers, unit tests and the simulation: no servers, within a minute
+check: $(STAMP) ## Formatting, lint, types, layers, unit tests and the simulation: no servers, two or three minutes
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
