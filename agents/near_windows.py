@@ -16,7 +16,7 @@ from schemas.windows import minute_of
 from schemas.wire import encode
 
 START = Due(-1, "", 0)
-SLOW_MS = 2_000
+SLOW_MS = 5_000
 """Couriers that need longer for what was emitted get less of it at once: what waits here can still be edited."""
 
 
