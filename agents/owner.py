@@ -98,6 +98,8 @@ class PartitionOwner:
         self.inbox = Inbox()
         self.recent: dict[str, list[Remembered]] = {}
         self.recent_order: deque[tuple[int, str]] = deque()
+        self.to_tell: dict[str, None] = {}
+        """Ids of which a former owner may not have told all: named in each Progress until they are told."""
         self.bell = asyncio.Event()
         self.slots = GivenSlots(self.spout.flows, mirror, self.inbox, clock, self.bell.set)
         self.room = asyncio.Event()
@@ -219,7 +221,8 @@ class PartitionOwner:
             await self.keeper.begin(self.taken.epoch, self.name)
         self.spout.begin(self.taken.epoch, self.taken.horizon_ms)
         self.windows.begin(self.taken.epoch)
-        for message_id in self.mirror.unsaid:
+        self.to_tell = dict.fromkeys(self.mirror.unsaid)
+        for message_id in self.to_tell:
             self.inbox.put(Item(message_id, Unsaid(message_id)))
         self.acks.start(self.mirror.acks)
         self.commands.start(self.mirror.commands)
@@ -468,16 +471,21 @@ class PartitionOwner:
 
     async def write(self, made: Round) -> None:
         """Rows into the log, held from the spout meanwhile; then into mirror and memory."""
+        await self._append(made)
+        for n, change in enumerate(made.changes, 1):
+            self._written(change)
+            if n % TURN == 0:
+                await asyncio.sleep(0)
+
+    async def _append(self, made: Round) -> None:
+        """Into log and mirror. What a former owner left unsaid is named again until it is told."""
         assert self.taken is not None
+        made.unsaid.update(self.to_tell)
         commands, acks = self.commands.order.low, self.acks.order.low
         await self.taken.timetable.append(made.records(commands, acks))
         self.mirror.commands, self.mirror.acks, self.mirror.unsaid = commands, acks, tuple(made.unsaid)
         self._keep_voids(made)
         self.mirror.apply(made.changes, self.taken.timetable.next)
-        for n, change in enumerate(made.changes, 1):
-            self._written(change)
-            if n % TURN == 0:
-                await asyncio.sleep(0)
 
     def _keep_voids(self, made: Round) -> None:
         """What was found void lies below `applied` from now on: whoever has this disk next must know what to repair."""
@@ -497,6 +505,9 @@ class PartitionOwner:
         for (source, offset), count in Counter((item.source, item.offset) for item in made.finished).items():
             if source is not None:
                 source.order.finish(offset, count)
+        for item in made.finished if self.to_tell else ():
+            if isinstance(item.given, Unsaid):
+                del self.to_tell[item.id]
         while self.recent_order and self.recent_order[0][0] < self.mirror.commands:
             self._forget_recent(*self.recent_order.popleft())
         for (kind, channel), count in made.kinds.items():
@@ -515,12 +526,7 @@ class PartitionOwner:
         Never after a write that was broken off: the mirror would count rows as applied that it does not have.
         """
         if self.settled and self.taken is not None and self.lease():
-            made = Round(self.taken.epoch, self.partition)
-            commands, acks = self.commands.order.low, self.acks.order.low
-            await self.taken.timetable.append(made.records(commands, acks))
-            self.mirror.commands, self.mirror.acks, self.mirror.unsaid = commands, acks, ()
-            self._keep_voids(made)
-            self.mirror.apply((), self.taken.timetable.next)
+            await self._append(Round(self.taken.epoch, self.partition))
 
 
 def _name(given: Asked | AskedSchedule | Stray | Unreadable) -> str:

@@ -12,6 +12,7 @@ from schemas.wire import read_timetable
 
 class Mirror:
     commands = acks = applied = 0
+    unsaid = ()
 
     def __init__(self):
         self.voids = set()
@@ -26,13 +27,16 @@ class Source:
         self.order = InOrder(low)
 
 
-async def leaving(*, settled: bool, found: tuple[Record, ...] = (), known: tuple[str, ...] = ()):
+async def leaving(
+    *, settled: bool, found: tuple[Record, ...] = (), known: tuple[str, ...] = (), to_tell: tuple[str, ...] = ()
+):
     owner, log = PartitionOwner.__new__(PartitionOwner), FakeLog()
     owner.partition, owner.lease, owner.mirror = 0, lambda: True, Mirror()
     owner.mirror.voids.update(known)
     log.land(*found)
     owner.taken = Taken(0, 0, ClaimedLog(log, is_claim))
     owner.commands, owner.acks = Source(7), Source(5)
+    owner.to_tell = dict.fromkeys(to_tell)
     owner.stopping, owner.settled = True, settled
     await owner.close()
     return log, owner.mirror
@@ -55,3 +59,9 @@ async def test_what_it_found_void_and_had_no_time_to_write_over_is_known_to_the_
     zombie = (Record(b"m1", b"{}"), Record(b"!progress", b"{}"))
     _, mirror = await leaving(settled=True, found=zombie, known=("m2",))
     assert (mirror.voids, mirror.applied) == ({"m1", "m2"}, 3)
+
+
+async def test_what_a_former_owner_left_unsaid_and_it_had_no_round_to_tell_is_named_for_the_next_one():
+    """As when a group is rebalanced again at once."""
+    log, mirror = await leaving(settled=True, to_tell=("lapsed",))
+    assert read_timetable(log.stored[-1].value).unsaid == mirror.unsaid == ("lapsed",)
