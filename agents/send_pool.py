@@ -114,13 +114,13 @@ class SendPool:
             self._more()
 
     def _tell(self, job: Job, outcome: Outcome, begun: datetime | None) -> None:
-        """The outcome of a send; and what it says of its endpoint."""
-        begun = None if isinstance(outcome, Deferred | Expired) else job.begun or begun
-        if type(outcome) is not Delivered or self._breakers.known:
+        """The outcome of a send; and what it says of its endpoint, which is nothing where no request left."""
+        left = not isinstance(outcome, Deferred | Expired)
+        if left and (type(outcome) is not Delivered or self._breakers.known):
             place = endpoint(job.message.to)
             if place and self._breakers.judge(place, outcome, self.clock.now_ms()):
                 self._go_on(self._lanes.empty(place))
-        job.hands.tell(job, outcome, begun, self.now())
+        job.hands.tell(job, outcome, (job.begun or begun) if left else None, self.now())
 
     # ---- workers
 

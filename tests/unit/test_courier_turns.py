@@ -6,7 +6,7 @@ from fakes import NOW_MS, FakeChannel
 
 from agents.ports import Turn
 from schemas.due import DueMessage
-from schemas.outcomes import Deferred, Delivered, Outcome
+from schemas.outcomes import Deferred, Delivered, Outcome, RetryLater
 from schemas.times import ms_of
 
 INTERVAL = 101
@@ -111,3 +111,20 @@ async def test_a_courier_that_lost_its_lease_while_it_connects_sends_nothing() -
     world.has_lease = False
     await run(world, 500)
     assert (channel.left, world.acked()) == ([], [])
+
+
+async def test_a_request_that_did_not_leave_says_nothing_of_its_endpoint() -> None:
+    """Four had no answer; one that is held back with its connection in hand is none that was answered."""
+    world, channel = connecting(rate=10)
+    place = "https://a.example"
+    channel.script |= {f"p{n}": RetryLater(reason="no answer", unanswered=True) for n in range(4)}
+    courier = await world.recovered()
+    await world.give(courier, *(due(f"p{n}", flow="acme", to=f"{place}/hook") for n in range(4)))
+    await run(world, 500)
+    assert courier.pool.breakers[place].failures == 4
+    channel.connects["held"] = 200
+    await world.give(courier, due("held", flow="acme", to=f"{place}/hook"))
+    world.set("acme", rate=10, paused=True)
+    await run(world, 400)
+    assert isinstance(world.results()[-1], Deferred)
+    assert courier.pool.breakers[place].failures == 4
