@@ -20,6 +20,7 @@ from schemas.wire import encode, read_placed
 from topology.disk import BROKEN_NAME
 from topology.met_ids import BITS_MIN, MetIds
 from topology.mirror import open_mirror
+from topology.mirror_batch import MirrorBatch
 
 NOON = 1_790_000_040_000
 DAY_MS = 86_400_000
@@ -284,6 +285,7 @@ sys.path[:0] = sys.argv[2:]
 from pathlib import Path
 from test_mirror import NOON, a_row, change
 from topology.mirror import open_mirror
+from topology.mirror_batch import MirrorBatch
 mirror = open_mirror(
     Path(sys.argv[1]), cluster_id="c", topic_id="t", log_start=0, log_end=20_000,
     now_ms=NOON, max_sleep_ms=10**9, warn=print,
@@ -319,3 +321,21 @@ def test_a_tombstone_beside_a_row_does_not_hide_how_old_the_last_record_is(opene
     mirror.apply([change(None, row)], 1)
     mirror.apply([change(None, a_row("kept", updated_at=at(NOON))), change(row, None)], 3)
     assert mirror.seen_ms == NOON
+
+
+@pytest.mark.parametrize("state", list(PLACE))
+@pytest.mark.parametrize("late_ms", [None, 0, 70_000])
+@pytest.mark.parametrize("moved_ms", [0, 3 * 60_000])
+@pytest.mark.parametrize("target", [0, 1])
+@pytest.mark.parametrize("forget_at", [None, at(NOON + DAY_MS)])
+def test_the_short_way_of_a_new_row_with_one_delivery_does_what_the_long_one_does(
+    state, late_ms, moved_ms, target, forget_at
+):
+    row = a_row(forget_at=forget_at)
+    (d,) = row.deliveries
+    d = replace(d, state=state, late_ms=late_ms, target=target, due_at=at(NOON + moved_ms))
+    row = replace(row, deliveries=(d,))
+    short, long = MirrorBatch(), MirrorBatch()
+    short.put(row.id, None, row, encode(row))
+    long._move(row.id.encode(), None, row)
+    assert (short.moved, short.due, short.forget, short.rows) == (long.moved, long.due, long.forget, long.rows)
