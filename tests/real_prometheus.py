@@ -50,12 +50,13 @@ class Prometheus:
         self.process.close()
 
     async def ask(self, what: str, **query: str) -> Any:
-        """`data` of an answer of its HTTP API; None while it does not answer."""
+        """`data` of an answer of its HTTP API; None while it does not answer or is not ready (503, in plain text)."""
         try:
             async with httpx.AsyncClient(base_url=self.url) as http:
-                return (await http.get(f"/api/v1/{what}", params=query)).json().get("data")
+                answer = await http.get(f"/api/v1/{what}", params=query)
         except httpx.TransportError:
             return None
+        return None if answer.status_code == httpx.codes.SERVICE_UNAVAILABLE else answer.json().get("data")
 
     async def _scraped(self) -> bool:
         found = await self.ask("targets")
