@@ -1,7 +1,7 @@
 """The courier of a partition of `due.<channel>`: takes due messages, has them sent, remembers, acks (rules 5, 7, 9)."""
 
 import asyncio
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,15 +13,16 @@ from agents.claimed_log import ClaimedLog, LostClaimError
 from agents.courier_guards import CourierGuards
 from agents.courier_memory import MEMORY_MS, MemoryLoader, claim_record, epoch_record, is_claim, is_perhaps
 from agents.courier_watch import CourierWatch, Unwatched
+from agents.due_inbox import DueInbox
 from agents.due_reader import DueReader
 from agents.duty import Duty
 from agents.flow_gates import Begins, FlowGates
 from agents.flows import Flows
-from agents.in_order import InOrder
 from agents.outcome_writer import Note, OutcomeWriter, started, started_now
 from agents.ports import Clock, Lease, Log, Memory, TurnChannel
 from agents.send_job import Hold, Job
 from agents.send_pool import SendPool
+from agents.unsaid import Unsaid
 from schemas.due import DueMessage, Fence
 from schemas.outcomes import (
     Deferred,
@@ -36,7 +37,6 @@ from schemas.outcomes import (
 )
 from schemas.times import MILLISECOND
 
-WAITING_BYTES_MAX = 8 * 1024 * 1024
 PAUSES_MAX = 50
 """Of the writer of outcomes, while there is something to send; each is some milliseconds."""
 HERD = 500
@@ -47,7 +47,10 @@ EARLY_MAX = timedelta(seconds=5)
 MEMORY_SPAN = timedelta(milliseconds=MEMORY_MS)
 TICK_MS = 1_000
 TICKS_TO_FORGET = 60
+TICKS_TO_LOOK = 3
 STOP_LOOK_MS = 5
+OF_A_PREDECESSOR = -1
+"""In the place of a due offset that this courier has not taken in yet."""
 WRITE_MS_MAX = 5_000
 NEVER_KNOWN = "it may have been sent by a courier that ended without an outcome"
 SENT = frozenset({Delivered, RetryLater, Rejected, Deferred, Expired, Unknown})
@@ -79,8 +82,13 @@ class CourierPartition(CourierGuards):
         pause: Callable[[], Awaitable[None]] | None = None,
         flows: Flows | None = None,
         partitions: int = 1,
+        since: int = 0,
+        unsaid: Unsaid | None = None,
     ) -> None:
-        """`acks` gives the one AckWriter of this process for a timetable partition; `courier` names it for people."""
+        """`acks` gives the one AckWriter of this process for a timetable partition; `courier` names it for people.
+
+        All before the due record at `since` is finished. `unsaid` is that of its predecessors in this process.
+        """
         self.partition, self.courier = partition, courier
         self.pool, self.channel = pool, pool.channel
         self.memory, self.acks, self.clock, self.lease = memory, acks, clock, lease
@@ -93,29 +101,29 @@ class CourierPartition(CourierGuards):
         self._log = ClaimedLog(outcomes, is_claim)
         self._pause = pause
         self._writer = OutcomeWriter(self._log, memory, self._durable, self._fail, self._collect if pause else None)
-        self._order = InOrder()
+        self.since = since
+        self.inbox = DueInbox(due, self._arrived)
+        self.unsaid = unsaid or Unsaid()
         self._sizes: dict[int, int] = {}
         """Bytes of each message of a record that is not done."""
-        self._inbox: deque[tuple[int, bytes | None, Callable[[], object]]] = deque()
-        self._waiting_bytes = 0
-        self._room = asyncio.Event()
-        self._room.set()
         self._taking = Duty(self._take_records, self._fail)
-        self._tick: asyncio.Task[None] | None = None
-        self._recovery: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self.in_flight = {}
-        self._in_hand = self._bytes_in_hand = self._sending = self._acking = 0
-        self._first_fed: int | None = None
+        self._begun: dict[str, Job] = {}
+        self._in_hand = self._bytes_in_hand = self._entered = self._acking = 0
 
     # ---- life
 
     def start(self) -> None:
         """Recover in a task of its own, then work; faults go to `on_broken`. Records may be fed at once."""
-        self._recovery = asyncio.create_task(self._start())
+        self._begin_task(self.recover)
 
-    async def _start(self) -> None:
+    def _begin_task(self, work: Callable[[], Awaitable[None]]) -> None:
+        self._tasks.append(asyncio.create_task(self._guarded(work)))
+
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self.recover()
+            await work()
         except Exception as error:  # noqa: BLE001 - told, whatever it is
             self._fail(error)
 
@@ -132,8 +140,22 @@ class CourierPartition(CourierGuards):
             return
         self.state = "running"
         self._writer.repair(sorted(loader.repair))
-        self._tick = asyncio.create_task(self._look_each_second())
-        self._taking.wake()
+        for job in self.unsaid.take(self.memory):
+            self._go_on_with(job)
+        self.inbox.start(self.since)
+        self._begin_task(self._look_each_second)
+        self._begin_task(self.inbox.read)
+        await self.inbox.source.look()
+
+    def _go_on_with(self, job: Job) -> None:
+        """A predecessor in this process began it. Its due record comes again, and waits for it as a repeat."""
+        job.hands, job.offset = self, OF_A_PREDECESSOR
+        job.maybe = self.honours_key(job.message)  # else a note would tell that somebody else began it too
+        self.in_flight[job.key] = ()
+        if job.outcome is None:
+            self._begun[job.key] = job
+        else:
+            self.tell(job, job.outcome, job.begun, job.ended)
 
     async def stop(self) -> None:
         """Start nothing more, finish what is being sent (within the channel's timeout), write, ack, let go (rule 9)."""
@@ -142,17 +164,21 @@ class CourierPartition(CourierGuards):
         if self.state == "gone":
             return
         self.state = "stopping"
-        await self._until(lambda: not self._sending, self.channel.timeout_ms)
+        await self._until(lambda: not self._entered and not self._begun, self.channel.timeout_ms)
         await self._until(lambda: not self._acking, WRITE_MS_MAX)
         self.let_go("stopped")
 
-    def done_before(self) -> int | None:
-        """The oldest unfinished due record; None before any was fed: what lies before that is not known here."""
-        return None if self._first_fed is None else max(self._first_fed, self._order.low)
+    def done_before(self) -> int:
+        """The oldest unfinished due record."""
+        return max(self.since, self.inbox.source.order.low)
+
+    def inherit(self, former: "CourierPartition") -> None:
+        """Before `start`: who waits at a predecessor in this process for a due record to be done, waits here."""
+        self.inbox.source.inherit(former.inbox.source)
 
     def idle(self) -> bool:
         """Whether it works and has nothing in hand."""
-        return self.state == "running" and not self._inbox and self._in_hand == 0
+        return self.state == "running" and not self.inbox and self._in_hand == 0
 
     def abandon(self) -> None:
         """Let go at once: nothing more is sent, written, acked or done."""
@@ -168,15 +194,15 @@ class CourierPartition(CourierGuards):
         if self.state == "gone":
             return
         self.state, self.ended = "gone", why
-        self._writer.abandon()
+        for job in (*self._writer.abandon(), *self._begun.values()):
+            self.unsaid.keep(job, self._log.epoch)
         self.gates.unheard()
         self._taking.cancel()
-        for task in (self._tick, self._recovery):
-            if task is not None and task is not asyncio.current_task():
+        for task in self._tasks:
+            if task is not asyncio.current_task():
                 task.cancel()
-        self._inbox.clear()
+        self.inbox.close()
         self.in_flight.clear()
-        self._room.set()
         self.pool.in_hand.take(-self._in_hand, -self._bytes_in_hand)
         self._watch.in_flight(self.channel.name, -self._in_hand)
 
@@ -190,36 +216,30 @@ class CourierPartition(CourierGuards):
 
     async def _look_each_second(self) -> None:
         ticks = 0
-        try:
-            while True:
-                await self.clock.sleep_ms(TICK_MS)
-                await self._log.check()
-                self._writer.repair(self._log.take_void())
-                self.pool.shed()
-                ticks += 1
-                if ticks % TICKS_TO_FORGET == 0:
-                    self.memory.forget(self.clock.now_ms() - MEMORY_MS)
-        except Exception as error:  # noqa: BLE001 - told, whatever it is
-            self._fail(error)
+        while True:
+            await self.clock.sleep_ms(TICK_MS)
+            await self._log.check()
+            self._writer.repair(self._log.take_void())
+            self.pool.shed()
+            ticks += 1
+            if ticks % TICKS_TO_LOOK == 0:
+                await self.inbox.look()
+            if ticks % TICKS_TO_FORGET == 0:
+                self.memory.forget(self.clock.now_ms() - MEMORY_MS)
 
     # ---- records in
 
     def feed(self, offset: int, value: bytes | None, done: Callable[[], object]) -> None:
-        """Take a record of the due log, in offset order; `done` is called when it and all before it are durable."""
-        if self.state in ("stopping", "gone"):
-            return
-        if self._first_fed is None:
-            self._first_fed = offset
-        self._inbox.append((offset, value, done))
-        self._waiting_bytes += len(value or b"")
-        if self._waiting_bytes >= WAITING_BYTES_MAX:
-            self._room.clear()
+        """The stream brings a record of the due log; `done` is called when it and all before it are durable."""
+        self.inbox.feed(offset, value, done)
+
+    def _arrived(self) -> None:
         if self.state == "running":
             self._taking.wake()
 
     async def room(self) -> None:
         """Return when another record may be fed."""
-        await self._room.wait()
+        await self.inbox.room()
 
     async def _collect(self) -> None:
         """What waits to be sent goes first, for a while: a herd is in hand before its outcomes are written."""
@@ -229,19 +249,16 @@ class CourierPartition(CourierGuards):
                 return
             taken = self.pool.taken
             await self._pause()
-            if not self._inbox and not self.pool.waiting() and self.pool.taken - taken < HERD:
+            if not self.inbox and not self.pool.waiting() and self.pool.taken - taken < HERD:
                 return
 
     async def _take_records(self) -> None:
-        while self._inbox:
-            offset, value, done = self._inbox.popleft()
-            self._waiting_bytes -= len(value or b"")
-            if self._waiting_bytes < WAITING_BYTES_MAX:
-                self._room.set()
+        while self.inbox and self.state == "running":
+            offset, value = self.inbox.take()
             found = await self._reader.read(offset, value, self.pool.now())
             self._sizes[offset] = size = len(value or b"") // max(1, len(found))
             self._hold_in_hand(len(found), size)
-            self._order.begin(offset, len(found), partial(self._done, offset, done))
+            self.inbox.source.order.begin(offset, len(found), partial(self._done, offset))
             for start in range(0, len(found), CHUNK):
                 if not self.may_start():
                     return
@@ -299,9 +316,9 @@ class CourierPartition(CourierGuards):
         self.pool.in_hand.take(change, change * size)
         self._watch.in_flight(self.channel.name, change)
 
-    def _done(self, offset: int, done: Callable[[], object]) -> None:
+    def _done(self, offset: int) -> None:
         del self._sizes[offset]
-        done()
+        self.inbox.source.tell()
 
     def _pass_fence(self, offset: int, fence: Fence) -> None:
         if fence.epoch < self.memory.epochs.get(fence.partition, -1):
@@ -368,18 +385,25 @@ class CourierPartition(CourierGuards):
         """Make durable that its send may begin; whether it still may."""
         return await self._writer.started(job, self.pool.now()) and self.state != "gone" and self.lease()
 
-    def sending(self, change: int) -> None:
-        """Count what is under way."""
-        self._sending += change
+    def enters(self, change: int) -> None:
+        """Count what has a place."""
+        self._entered += change
+
+    def begins(self, job: Job) -> None:
+        """It is under way."""
+        self._begun[job.key] = job
 
     def tell(self, job: Job, outcome: Outcome, begun: datetime | None, ended: datetime) -> None:
         """Record an outcome, then ack it."""
-        if self.state == "gone":
-            return
         if type(outcome) is not Delivered:
             outcome = self._doubted(job, outcome)
-        self._acking += 1
         job.outcome, job.begun, job.ended = outcome, begun, ended
+        self._begun.pop(job.key, None)
+        if self.state == "gone":
+            if begun is not None:
+                self.unsaid.keep(job, self._log.epoch)
+            return
+        self._acking += 1
         self._writer.tell(job)
 
     def _doubted(self, job: Job, outcome: Outcome) -> Outcome:
@@ -404,7 +428,8 @@ class CourierPartition(CourierGuards):
             assert outcome is not None
             acks[m.partition].append(encoded_ack(m, outcome, begun, job.ended))
             offsets = finished[m.partition]
-            offsets[job.offset] += 1
+            if job.offset != OF_A_PREDECESSOR:
+                offsets[job.offset] += 1
             for offset in in_flight.pop(job.key):
                 offsets[offset] += 1
             delivered(name, outcome, (begun - m.due_at) // MILLISECOND if begun is not None else 0)
@@ -432,4 +457,4 @@ class CourierPartition(CourierGuards):
             return
         for offset, count in finished.items():
             self._hold_in_hand(-count, self._sizes[offset])
-            self._order.finish(offset, count)
+            self.inbox.source.order.finish(offset, count)

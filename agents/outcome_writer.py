@@ -46,6 +46,7 @@ class OutcomeWriter:
         self._memory = memory
         self._durable = durable
         self._told: deque[Job] = deque()
+        self._under_way: list[Job] = []
         self._notes: deque[Note] = deque()
         self._waiting: set[asyncio.Future[bool]] = set()
         self._duty = Duty(self._write, on_error)
@@ -74,13 +75,15 @@ class OutcomeWriter:
         """Return when all is written, or the log is lost."""
         await self._duty.idle()
 
-    def abandon(self) -> None:
-        """Write nothing more."""
+    def abandon(self) -> list[Job]:
+        """Write nothing more; the jobs whose outcomes are not known to be durable."""
         self._duty.cancel()
+        left = [*self._under_way, *self._told]
         self._told.clear()
         self._notes.clear()
         for durable in self._waiting:
             _resolve(durable, False)  # noqa: FBT003
+        return left
 
     def repair(self, keys: list[str]) -> None:
         """Write what is known over void records of these keys, before compaction can choose those."""
@@ -92,7 +95,7 @@ class OutcomeWriter:
             elif is_perhaps(known):
                 self.note(started(key, started_note(self.log.epoch, known), _nothing))
             else:
-                self.note(_recorded(key, known, self.log.epoch))
+                self.note(_written(key, replace(known, claim=self.log.epoch)))
 
     def _repair_epoch(self, partition: int) -> None:
         epoch = self._memory.epochs.get(partition)
@@ -105,11 +108,13 @@ class OutcomeWriter:
                 await self._pause()
             notes = [self._notes.popleft() for _ in range(min(BATCH_MAX, len(self._notes)))]
             told, remembered = self._batch()
+            self._under_way = told
             records = [note.record for note in notes]
             records += [Record(key.encode(), value) for key, _, value in remembered]
             await self.log.append(records)
             kept = [note.remembered for note in notes if note.remembered is not None]
             self._memory.apply(kept + remembered if kept else remembered, self.log.next)
+            self._under_way = []
             for note in notes:
                 note.then()
             self._durable(told)
@@ -123,19 +128,7 @@ class OutcomeWriter:
         remembered: list[Remembered] = []
         while queue and len(told) < BATCH_MAX and size < BATCH_BYTES_MAX:
             job = queue.popleft()
-            m = job.message
-            assert job.outcome is not None
-            record = OutcomeRecord(
-                claim=claim,
-                key=m.key,
-                birth=m.birth,
-                turn=m.turn,
-                due_at=m.due_at,
-                started_at=job.begun,
-                finished_at=job.ended,
-                result=job.outcome,
-                paced=tuple(gate.state() for gate in job.gates) if job.gates else (),
-            )
+            record = outcome_record(job, claim)
             value = encode(record)
             size += len(value)
             told.append(job)
@@ -149,10 +142,26 @@ def started(key: str, note: Started, then: Callable[[], None]) -> Note:
     return Note(Record(key.encode(), encode(note)), (key, placeholder, encode(placeholder)), then)
 
 
-def _recorded(key: str, known: OutcomeRecord, claim: int) -> Note:
-    valid = replace(known, claim=claim)
-    value = encode(valid)
-    return Note(Record(key.encode(), value), (key, valid, value), _nothing)
+def outcome_record(job: Job, claim: int) -> OutcomeRecord:
+    """What is remembered of a job that is over."""
+    m = job.message
+    assert job.outcome is not None
+    return OutcomeRecord(
+        claim=claim,
+        key=m.key,
+        birth=m.birth,
+        turn=m.turn,
+        due_at=m.due_at,
+        started_at=job.begun,
+        finished_at=job.ended,
+        result=job.outcome,
+        paced=tuple(gate.state() for gate in job.gates) if job.gates else (),
+    )
+
+
+def _written(key: str, record: OutcomeRecord) -> Note:
+    value = encode(record)
+    return Note(Record(key.encode(), value), (key, record, value), _nothing)
 
 
 def started_now(claim: int, job: Job, at: datetime) -> Started:

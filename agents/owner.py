@@ -119,12 +119,12 @@ class PartitionOwner:
 
     def feed_commands(self, record: Stored, done: Callable[[], None]) -> None:
         """A record of `commands`, in the stream's order; `done` once its rows, events and answers are durable."""
-        if self.commands.offer(record, done, room=self.ready and self.unread_bytes < UNREAD_BYTES_MAX):
+        if self.commands.offer(record.offset, done, room=self.ready and self.unread_bytes < UNREAD_BYTES_MAX):
             self.queue_commands(record)
 
     def feed_acks(self, record: Stored, done: Callable[[], None]) -> None:
         """A record of `acks`; `done` once what follows from it is durable."""
-        if self.acks.offer(record, done, room=self.ready and len(self.inbox.acks) < ACKS_HELD_MAX):
+        if self.acks.offer(record.offset, done, room=self.ready and len(self.inbox.acks) < ACKS_HELD_MAX):
             self.take_acks(record)
 
     def inherit(self, former: "PartitionOwner") -> None:

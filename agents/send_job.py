@@ -70,8 +70,12 @@ class Hands(Protocol):
         """Its next slot: it has waited for its turn too long."""
         ...
 
-    def sending(self, change: int) -> None:
-        """So many sends are under way more, or fewer."""
+    def enters(self, change: int) -> None:
+        """So many more have a place among the concurrent sends, or fewer."""
+        ...
+
+    def begins(self, job: Job) -> None:
+        """It is under way from now until `tell`, and the next courier in this process may take it over (`job.hands`)."""
         ...
 
 

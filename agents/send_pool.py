@@ -16,7 +16,7 @@ from agents.flows import Flows
 from agents.in_hand import InHand
 from agents.lanes import Lanes
 from agents.ports import Channel, Clock, TurnChannel
-from agents.send_job import Hold, Job, endpoint
+from agents.send_job import Hands, Hold, Job, endpoint
 from agents.turns import take_turn
 from schemas.breaker import Breaker
 from schemas.outcomes import Deferred, Delivered, Expired, Outcome, RetryLater, Unknown
@@ -99,13 +99,15 @@ class SendPool:
             reason = f"{place} is busy: it comes again at {at(until_ms):%H:%M:%S} (UTC)"
             job.hands.tell(job, Deferred(until=at(until_ms), reason=reason), None, now)
 
-    def _enter(self, job: Job) -> None:
+    def _enter(self, job: Job) -> Hands:
         probe = bool(self._breakers.known) and self._breakers.is_probe(endpoint(job.message.to))
         self._lanes.enter(job, self.clock.now_ms(), probe=probe)
-        job.hands.sending(1)
+        job.hands.enters(1)
+        return job.hands
 
-    def _leave(self, job: Job) -> None:
-        job.hands.sending(-1)
+    def _leave(self, job: Job, hands: Hands) -> None:
+        """`hands`: those with which it entered."""
+        hands.enters(-1)
         self._go_on(self._lanes.leave(job, self.clock.now_ms()))
 
     def _go_on(self, parked: list[Job]) -> None:
@@ -208,12 +210,13 @@ class SendPool:
         return self.channel.send(job.message)
 
     async def _rest(self, job: Job, sending: Coroutine[Any, Any, Outcome], waiting: Any, begun: datetime) -> None:
-        self._enter(job)
+        hands = self._enter(job)
+        hands.begins(job)
         try:
             outcome = await self._bounded(job, go_on(sending, waiting))
             self._tell(job, outcome, begun)
         finally:
-            self._leave(job)
+            self._leave(job, hands)
 
     async def _bounded(self, job: Job, rest: Coroutine[Any, Any, Outcome]) -> Outcome:
         """The outcome of a send, within the channel's timeout; failures are outcomes too."""
@@ -238,14 +241,15 @@ class SendPool:
         if not self._may_send(job, self.now()):
             self._go_on(self._lanes.pass_by(job))
             return
-        self._enter(job)
+        hands = self._enter(job)
         try:
-            if await job.hands.note(job):
+            if await hands.note(job):
+                hands.begins(job)
                 held = await take_turn(job, self.clock) if job.gates and self._in_turn is None else None
                 begun = self.now()
                 self._tell(job, held or await self._bounded(job, self._sending(job)), begun)
         finally:
-            self._leave(job)
+            self._leave(job, hands)
 
     def _failed(self, job: Job, error: BaseException) -> Outcome:
         message = job.message

@@ -1,8 +1,8 @@
-"""One of an owner's sources (commands, acks): read in order, each record once, whatever the stream before it does.
+"""A source of an owner (commands, acks) or courier (due): read in order, each record once, whatever the stream before it does.
 
 The agents' stream is the fast way in. The log is the truth: what the stream has skipped, repeated, or brought while
-the owner was not ready or had its hands full is read from the log again. So a group's committed offset, wherever it
-stands, decides nothing (rule 1, `watermark`).
+its reader was not ready or had its hands full is read from the log again. So for an owner a group's committed offset,
+wherever it stands, decides nothing (rule 1, `watermark`); a courier starts there, once.
 """
 
 import asyncio
@@ -35,14 +35,14 @@ class Source:
         self.followers.extendleft(reversed(former.followers))
         former.followers.clear()
 
-    def offer(self, record: Stored, done: Callable[[], None], *, room: bool) -> bool:
-        """A record from the stream; True when it is to be taken in now. `done` is called once it is finished."""
-        self.followers.append((record.offset, done))
-        if self.next == self.target == record.offset and room:
-            self.next = self.target = record.offset + 1
+    def offer(self, offset: int, done: Callable[[], None], *, room: bool) -> bool:
+        """The stream brings a record; True when it is to be taken in now. `done` is called once it is finished."""
+        self.followers.append((offset, done))
+        if self.next == self.target == offset and room:
+            self.next = self.target = offset + 1
             return True
-        if record.offset >= self.next >= 0:
-            self._behind(record.offset + 1)
+        if offset >= self.next >= 0:
+            self._behind(offset + 1)
         self.tell()
         return False
 

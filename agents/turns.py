@@ -4,7 +4,7 @@ import asyncio
 
 from agents.ports import Clock
 from agents.send_job import Hold, Job
-from schemas.outcomes import Outcome, RetryLater
+from schemas.outcomes import Deferred, Outcome
 from schemas.times import at
 
 TURN_MS_MAX = 500
@@ -22,7 +22,7 @@ async def take_turn(job: Job, clock: Clock) -> Outcome | None:
             asyncio.get_running_loop().call_soon(job.hands.left, job)
             return None
         if held is Hold.GONE:
-            return RetryLater(reason="its courier has let go of it")  # it is told to nobody
+            return Deferred(until=at(now_ms), reason="its courier has let go of it")  # it is told to nobody
         if held is not Hold.EARLY:
             return held
         if job.at_ms > until_ms:

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from prometheus_client import CollectorRegistry
 
 from agents.ack_writer import AckWriter
@@ -14,14 +15,17 @@ from agents.channels import made_channels
 from agents.courier import CourierPartition
 from agents.deliver import make_deliver
 from agents.flows import Flows
+from agents.ports import LogBrokenError, Memory
 from agents.send_pool import SendPool
+from agents.unsaid import Unsaid
 from topology.app import ClepsydraApp, leave, make_app, raw_topic
 from topology.breaker_board import BreakerBoard
 from topology.channel_settings import channel_settings, usable_channels
 from topology.clock import SystemClock
+from topology.couriers import Couriers, Place
 from topology.disk import Slot, slot_directory
 from topology.followed_flows import FollowedFlows
-from topology.group_offsets import committed
+from topology.group_offsets import committed_now
 from topology.memory import RocksMemory, open_memory
 from topology.producer import Kafka
 from topology.settings import Settings
@@ -32,16 +36,7 @@ from topology.watches import CourierMetrics
 from topology.world import connect
 
 logger = structlog.get_logger(__name__)
-LOOK_S = 1.0
-GONE_LOOKS_MAX = 5
 PAUSE_MS = 20
-
-Place = tuple[str, int]
-"""A channel and a partition of its due topic."""
-
-
-class PartitionGoneError(Exception):
-    """A courier lost its claim or its lease while the group still gives it the partition."""
 
 
 class CourierGrants:
@@ -64,7 +59,7 @@ class CourierGrants:
         self.watch = CourierMetrics(registry, channels)
         made = made_channels(channel_settings(settings, self.flows), self.clock)
         self.channels = {name: made[name] for name in channels}
-        self.couriers: dict[Place, tuple[CourierPartition, RocksMemory]] = {}
+        self.couriers = Couriers(self.make, self.clock, app.lease, leave)
         self.acks: dict[int, AckWriter] = {}
         self.looking: asyncio.Task[None] | None = None
         self.telling: asyncio.Task[None] | None = None
@@ -80,55 +75,44 @@ class CourierGrants:
         self.pools = {
             name: SendPool(channel, self.clock, leave, flows=self.flows) for name, channel in self.channels.items()
         }
-        self.looking = asyncio.create_task(self.look())
+        self.looking = asyncio.create_task(self.couriers.run())
         board = BreakerBoard(self.followed.table, self.clock)
         self.telling = asyncio.create_task(board.run(lambda: {name: p.breakers for name, p in self.pools.items()}))
 
     async def revoke(self) -> None:
         """Finish what is being sent, write it, let all partitions go."""
-        couriers, self.couriers = self.couriers, {}
-        await asyncio.gather(*(courier.stop() for courier, _ in couriers.values()))
-        for _, memory in couriers.values():
-            memory.close()
+        await self.couriers.revoke()
 
     async def assign(self, partitions: dict[str, set[int]]) -> None:
-        """Take these over; what they bring waits until the memory is loaded."""
-        for channel in self.channels:
-            for partition in sorted(partitions.get(self.names.due(channel), ())):
-                if (channel, partition) not in self.couriers:
-                    courier, _ = self.couriers[channel, partition] = await self.make(channel, partition)
-                    courier.start()
+        """Take these over from what is committed; what they bring waits until the memory is loaded."""
+        new = [
+            (channel, partition)
+            for channel in self.channels
+            for partition in sorted(partitions.get(self.names.due(channel), ()))
+            if (channel, partition) not in self.couriers
+        ]
+        places = [TopicPartition(self.names.due(channel), partition) for channel, partition in new]
+        since = await committed_now(self.app.consumer._thread, places)  # noqa: SLF001 - Faust has no public way to it
+        for place, offset in zip(new, since, strict=True):
+            self.couriers.begin(place, await self.memory(*place), offset)
 
     async def standings(self) -> list[Standing]:
         """How far each partition that is caught up has come. Raises KafkaError."""
         return [
-            Standing(
-                topic,
-                n,
-                self.done_before(topic, n, courier),
-                await self.kafka.end_of(TopicPartition(topic, n)),
-                courier.idle(),
-            )
-            for (channel, n), (courier, _) in list(self.couriers.items())
+            Standing(topic, n, courier.done_before(), await self.kafka.end_of(TopicPartition(topic, n)))
+            for (channel, n), courier in self.couriers
             if courier.state == "running"
             for topic in [self.names.due(channel)]
         ]
 
-    def done_before(self, topic: str, partition: int, courier: CourierPartition) -> int:
-        """Before the stream has brought anything: what is committed."""
-        done = courier.done_before()
-        return done if done is not None else committed(self.app.consumer, topic, partition) or 0
-
     def owns(self) -> int:
         """How many partitions are here."""
-        return sum(courier.state == "running" for courier, _ in self.couriers.values())
+        return sum(courier.state == "running" for _, courier in self.couriers)
 
     def waiting(self) -> list[str]:
         """Partitions whose courier has not loaded its memory, or has let go."""
         return [
-            f"{self.names.due(channel)}/{n}"
-            for (channel, n), (courier, _) in sorted(self.couriers.items(), key=lambda kept: kept[0])
-            if courier.state != "running"
+            f"{self.names.due(channel)}/{n}" for (channel, n), courier in self.couriers if courier.state != "running"
         ]
 
     async def stop(self) -> None:
@@ -143,39 +127,39 @@ class CourierGrants:
         await self.kafka.stop()
         self.slot.release()
 
-    def courier(self, channel: str, partition: int) -> CourierPartition | None:
-        """The courier of a partition, if it is here."""
-        kept = self.couriers.get((channel, partition))
-        return None if kept is None else kept[0]
-
-    async def make(self, channel: str, partition: int) -> tuple[CourierPartition, RocksMemory]:
-        """A courier over its memory, which may be empty."""
+    async def memory(self, channel: str, partition: int) -> RocksMemory:
+        """What is remembered of a partition here, which may be nothing. Raises KafkaError, DiskError."""
         topic = self.names.outcomes(channel)
-        memory = open_memory(
+        return open_memory(
             Path(self.slot.path) / f"outcomes-{channel}-{partition}",
             cluster_id=self.identity.id,
             topic_id=self.identity.topics[topic].id,
             log_end=await self.kafka.end_of(TopicPartition(topic, partition)),
             warn=lambda text: logger.warning("memory_rebuilt", channel=channel, partition=partition, reason=text),
         )
-        courier = CourierPartition(
+
+    def make(self, place: Place, memory: Memory, since: int, unsaid: Unsaid) -> CourierPartition:
+        """A courier over its memory."""
+        channel, partition = place
+        return CourierPartition(
             partition=partition,
             courier=self.slot.path.name,
             pool=self.pools[channel],
             due=self.kafka.log(self.names.due(channel), partition, "due"),
-            outcomes=self.kafka.log(topic, partition, "outcomes"),
+            outcomes=self.kafka.log(self.names.outcomes(channel), partition, "outcomes"),
             dead_letters=self.kafka.log(self.names.dead_letters, partition % self.settings.partitions, "acks"),
             memory=memory,
             acks=self.ack_writer,
             clock=self.clock,
             lease=self.app.lease,
-            on_broken=leave,
+            on_broken=broken,
             watch=self.watch,
             pause=self.pause,
             flows=self.flows,
             partitions=self.settings.due_partitions,
+            since=since,
+            unsaid=unsaid,
         )
-        return courier, memory
 
     async def pause(self) -> None:
         """So long outcomes and acks wait for others to be written with."""
@@ -190,16 +174,13 @@ class CourierGrants:
             )
         return writer
 
-    async def look(self) -> None:
-        """A partition that has let go by itself and is still given to us is taken up again by a new process (rule 8)."""
-        looks = 0
-        while True:
-            await asyncio.sleep(LOOK_S)
-            gone = [(place, c.ended) for place, (c, _) in self.couriers.items() if c.state == "gone"]
-            looks = looks + 1 if gone else 0
-            if looks == GONE_LOOKS_MAX:
-                (channel, partition), why = gone[0]
-                leave(PartitionGoneError(f"due.{channel}/{partition} is ours by the group and has let go: {why}"))
+
+def broken(error: Exception) -> None:
+    """Brokers that were away, or a write of unknown fate, are mended in place; all else only by a new process."""
+    if isinstance(error, LogBrokenError | KafkaError):
+        logger.warning("courier_let_go", reason=f"{type(error).__name__}: {error}")
+    else:
+        leave(error)
 
 
 def create_courier(
@@ -224,4 +205,4 @@ def create_courier(
 
 def courier_of(grants: CourierGrants, channel: str) -> Any:
     """The couriers of one channel, by partition."""
-    return lambda partition: grants.courier(channel, partition)
+    return lambda partition: grants.couriers.get((channel, partition))

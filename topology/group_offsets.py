@@ -20,6 +20,16 @@ async def set_back(thread: Any, places: Iterable[Any]) -> list[str]:
     return found
 
 
+async def committed_now(thread: Any, places: Iterable[TopicPartition]) -> list[int]:
+    """What the group has committed, asked of the brokers; 0 where nothing is. Raises KafkaError."""
+    found: list[int] = await thread.call_thread(_committed, thread._consumer, list(places))  # noqa: SLF001
+    return found
+
+
+async def _committed(consumer: AIOKafkaConsumer, places: list[TopicPartition]) -> list[int]:
+    return [offset or 0 for offset in await asyncio.gather(*(consumer.committed(place) for place in places))]
+
+
 def committed(consumer: Any, topic: str, partition: int) -> int | None:
     """What Faust's consumer believes to be committed; None before it knows."""
     found: int | None = consumer._committed_offset.get(TP(topic, partition))  # noqa: SLF001 - no public way

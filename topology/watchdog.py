@@ -13,9 +13,6 @@ LOOK_S = 5.0
 COMMIT_AFTER = 3
 """Looks in a row at the same committed offset, with more finished, after which the watchdog commits by itself."""
 COMMIT_WITHIN_S = 2.0
-IDLE_AFTER = 3
-"""Looks at a partition of which nothing is in hand and more is there: its stream does not bring it any more. Seen after
-two rebalances at once, where Faust left the partitions paused; what reads on is a new process."""
 ALERT_AFTER = 6
 EXIT_AFTER = 24
 """Looks, not seconds: a process that was frozen finds that much time gone and nothing wrong."""
@@ -28,7 +25,7 @@ class StandsStillError(Exception):
 
 
 class Standing(NamedTuple):
-    """A partition that is read: all before `done` is finished; the log ends at `end`. `idle`: nothing of it is in hand.
+    """A partition that is read: all before `done` is finished; the log ends at `end`.
 
     `elsewhere`: what holds it up is another's, who tells it: only how far behind it is counts.
     """
@@ -37,7 +34,6 @@ class Standing(NamedTuple):
     partition: int
     done: int
     end: int
-    idle: bool = False
     elsewhere: bool = False
 
 
@@ -113,9 +109,7 @@ class Watchdog:
                 end=s.end,
                 seconds=LOOK_S * still.looks,
             )
-        if s.idle and still.looks >= IDLE_AFTER:
-            self._end(s, f"records from offset {s.done} to {s.end} are there and the stream brings none")
-        elif still.looks == EXIT_AFTER and self._restart_helps:
+        if still.looks == EXIT_AFTER and self._restart_helps:
             self._end(s, f"nothing finishes at offset {s.done}, the log ends at {s.end}")
 
     def _look_at_commit(self, s: Standing) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from agents.ports import Record, Stored
+from agents.ports import LogBrokenError, Record, Stored
 
 
 @dataclass
@@ -35,6 +35,10 @@ class Op:
     def answer(self, value: Any) -> None:
         if not self.future.done():
             self.future.set_result(value)
+
+    def fail(self) -> None:
+        if not self.future.done():
+            self.future.set_exception(LogBrokenError("it may have landed"))
 
 
 class PortLog:

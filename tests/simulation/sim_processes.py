@@ -12,8 +12,9 @@ from agents.ack_writer import AckWriter
 from agents.claimed_log import LostClaimError
 from agents.courier import CourierPartition
 from agents.owner import PartitionOwner
-from agents.ports import Seat
+from agents.ports import LogBrokenError, Seat
 from agents.send_pool import SendPool
+from agents.unsaid import Unsaid
 from schemas.due import DueMessage
 from schemas.outcomes import Outcome
 
@@ -183,16 +184,33 @@ class Courier(Process):
         clock = SimClock(self.world)
         self.pool = SendPool(PostChannel(self), clock, self.broken, flows=self.world.flows)
         self.acks = AckWriter(self.port(self.world.acks), self.broken)
+        self.unsaid = [Unsaid() for _ in self.world.due]
         for n, log in enumerate(self.world.due):
-            self.parts[log.name] = self.world.parts.courier(
-                partition=n, courier=self.name, pool=self.pool, due=self.port(log), outcomes=self.port(self.world.outcomes[n]),
-                dead_letters=self.port(self.world.dead), memory=self.disks.setdefault(n, SimMemory()), acks=lambda _: self.acks,
-                clock=clock, lease=self.lease, on_broken=self.broken, flows=self.world.flows, partitions=len(self.world.due),
-            )  # fmt: skip
+            self.parts[log.name] = self.made(n, self.positions[log.name])
             self.parts[log.name].start()
 
+    def made(self, n: int, since: int) -> CourierPartition:
+        return self.world.parts.courier(
+            partition=n, courier=self.name, pool=self.pool, due=self.port(self.world.due[n]), outcomes=self.port(self.world.outcomes[n]),
+            dead_letters=self.port(self.world.dead), memory=self.disks.setdefault(n, SimMemory()), acks=lambda _: self.acks,
+            clock=self.pool.clock, lease=self.lease, on_broken=self.broken, flows=self.world.flows, partitions=len(self.world.due),
+            since=since, unsaid=self.unsaid[n],
+        )  # fmt: skip
+
+    def to_mend(self) -> list[int]:
+        return [n for n, log in enumerate(self.world.due) if (p := self.parts.get(log.name)) and p.ended == "broken"]
+
+    def mend(self, n: int) -> None:
+        """As topology.couriers does."""
+        log = self.world.due[n]
+        former = self.parts[log.name]
+        self.world.note(f"{self.name} claims {log.name} again")
+        self.parts[log.name] = self.made(n, former.done_before())
+        self.parts[log.name].inherit(former)
+        self.parts[log.name].start()
+
     def broken(self, error: Exception) -> None:
-        raise AssertionError(f"{self.name} broke: {error!r}") from error
+        assert isinstance(error, LogBrokenError), f"{self.name} broke: {error!r}"
 
     def lease(self) -> bool:
         return not (self.zombie and self.world.parts.has_courier_lease())

@@ -48,6 +48,8 @@ class Scenario:
     lost_responses: int = 1
     command_repeats: int = 3
     stream_faults: int = 3
+    breaks: int = 0
+    """How often a courier does not hear what became of a write."""
     compactions: int = 2
     emit_agains: int = 1
     early: float = 0.1
@@ -84,6 +86,7 @@ LIMITS = (
 )
 EVERYTHING = Scenario(
     limits=3,
+    breaks=3,
     hands=6,
     refusals=14,
     refusal_chance=0.7,
@@ -129,7 +132,8 @@ class World:
                 "courier move": self.scenario.courier_moves, "refuse": self.scenario.refusals,
                 "lose": self.scenario.lost_responses, "repeat": self.scenario.command_repeats,
                 "stream": self.scenario.stream_faults, "compact": self.scenario.compactions,
-                "again": self.scenario.emit_agains, "hand": self.scenario.hands, "limit": self.scenario.limits,
+                "again": self.scenario.emit_agains, "hand": self.scenario.hands,
+                "limit": self.scenario.limits, "break": self.scenario.breaks,
             }
         )  # fmt: skip
         self.flows = Flows()
@@ -203,6 +207,7 @@ class World:
         if self.script and not self.waits_for_move():
             found.append((1.5, self.next_command))
         found.append((self.scenario.time_weight, self.time_passes))
+        found += [(1.0, lambda n=n: self.courier.mend(n)) for n in self.courier.to_mend()]
         found += self.faults()
         return found
 
@@ -212,7 +217,7 @@ class World:
             "courier crash": (0.05, self.crash_courier), "courier move": (0.05, self.move_courier),
             "repeat": (0.1, self.repeat_command), "stream": (0.1, self.stream_fault),
             "compact": (0.1, self.compact), "again": (0.02, self.long_silence), "hand": (0.3, self.act_by_hand),
-            "limit": (0.2, self.set_limits),
+            "limit": (0.2, self.set_limits), "break": (0.3, self.break_write),
         }  # fmt: skip
         if self.scenario.directed and not self.is_moment():
             del possible[self.scenario.directed]
@@ -223,7 +228,7 @@ class World:
         ways = self.ways()
         (_, act) = self.random.choices(ways, [w for w, _ in ways])[0]
         self.do(act)
-        if any(part.state == "gone" for part in self.courier.parts.values()):
+        if any(part.state == "gone" and part.ended != "broken" for part in self.courier.parts.values()):
             self.do(lambda: self.let_go_courier(self.courier))
         self.checks.look()
 
@@ -339,6 +344,20 @@ class World:
         old.zombie = True
         self.courier = self.new_courier({})
         self.note(f"the group gives due to {self.courier.name}; {old.name} does not know")
+
+    def break_write(self) -> None:
+        """A courier's write lands or does not, and it is not told which."""
+        writes = [o for o in self.ops if o.kind == "append" and o.process is self.courier]
+        if not writes:
+            return
+        self.budget["break"] -= 1
+        op = self.random.choice(writes)
+        self.note(f"{self.courier.name} does not hear of its write to {op.target.name}")
+        op.fail()
+        if self.random.random() < 0.5:
+            self.ops.remove(op)
+        else:
+            self.land(op)
 
     def zombie_notices(self, process: Process) -> None:
         self.note(f"{process.name} notices, lets go")

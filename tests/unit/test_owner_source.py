@@ -24,7 +24,7 @@ class Reader:
         self.log.land(*[Record(None, b"") for _ in range(records)])
 
     def feed(self, offset: int, *, room: bool = True) -> None:
-        if self.source.offer(self.log.stored[offset], lambda: self.done.append(offset), room=room):
+        if self.source.offer(offset, lambda: self.done.append(offset), room=room):
             self.take(offset)
 
     def take(self, offset: int) -> None:

@@ -6,7 +6,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from topology import watchdog
-from topology.watchdog import ALERT_AFTER, COMMIT_AFTER, EXIT_AFTER, IDLE_AFTER, Standing, StandsStillError, Watchdog
+from topology.watchdog import ALERT_AFTER, COMMIT_AFTER, EXIT_AFTER, Standing, StandsStillError, Watchdog
 from topology.watches import StandingMetrics
 
 
@@ -14,7 +14,7 @@ class World:
     """One partition: `done` of `end` finished, `committed` as Faust believes."""
 
     def __init__(self, *, restart_helps=True, commits=True):
-        self.done, self.end, self.committed, self.idle = 10, 10, 10, False
+        self.done, self.end, self.committed = 10, 10, 10
         self.commits, self.moved, self.ended = commits, [], []
         self.metrics = StandingMetrics(CollectorRegistry(), lambda: True, 4)
         self.dog = Watchdog(
@@ -23,7 +23,7 @@ class World:
         )  # fmt: skip
 
     async def standings(self):
-        return [Standing("due.x", 3, self.done, self.end, self.idle)]
+        return [Standing("due.x", 3, self.done, self.end)]
 
     async def commit(self, topic, partition, offset):
         self.moved.append((topic, partition, offset))
@@ -125,23 +125,3 @@ async def test_what_another_holds_up_is_only_measured():
     for _ in range(2 * EXIT_AFTER):
         await dog.look()
     assert (metrics.lags, metrics.still, ended) == ({"events": 24_990}, {"events": 0}, [])
-
-
-async def test_a_stream_that_brings_nothing_while_more_is_there_and_nothing_in_hand_ends_the_process():
-    world = World(restart_helps=False)
-    world.end, world.idle = 25, True
-    await world.look(IDLE_AFTER)
-    assert world.ended == []
-    await world.look(1)
-    assert "the stream brings none" in str(world.ended[0])
-
-
-async def test_one_that_is_idle_now_and_then_is_left_alone():
-    world = World()
-    for _ in range(EXIT_AFTER):
-        world.end += 5
-        world.idle = not world.idle
-        await world.look(1)
-        world.done = world.committed = world.end
-        await world.look(1)
-    assert world.ended == []
