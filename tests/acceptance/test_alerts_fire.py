@@ -42,6 +42,12 @@ async def never(*_):
     await asyncio.Event().wait()
 aiokafka.AIOKafkaConsumer.commit = never
 """
+CUT_OFF = """
+import asyncio, signal, aiokafka.conn
+def cut(*_):
+    aiokafka.conn.AIOKafkaConnection.send = lambda *_, **__: asyncio.get_running_loop().create_future()
+signal.signal(signal.SIGRTMIN, cut)
+"""
 FAR_MS = 3_600_000
 BEHIND = 10_500
 
@@ -168,6 +174,37 @@ async def test_a_scheduler_that_is_gone(world):
     await system.owned()
     await prometheus.fires("ClepsydraOccurrenceMissed")
     await system.ask(ScheduleRemove(command_id=new_id(), id="beat"))
+
+
+async def test_a_scheduler_that_is_cut_off_from_the_brokers(world, tmp_path):
+    """It hears of nothing, so it does not know that another has its partitions now."""
+    system = world.system
+    assert await system.scheduler.stop() == 0, system.scheduler.text()[-3000:]
+    ports = [free_port() for _ in range(2)]
+    command = [sys.executable, "-c", CUT_OFF + RUN.format("scheduler")]
+    cut_off, other = (
+        system.keep(system.worker("scheduler", f"scheduler-{port}", command=command, CLEPSYDRA_HEALTH_PORT=str(port)))
+        for port in ports
+    )
+    prometheus = Prometheus(tmp_path / "prometheus", ports)
+    try:
+        await prometheus.start()
+        shared = "count(clepsydra_owned_partitions == 1) == 2"
+
+        async def each_has_one():
+            found = await prometheus.ask("query", query=shared)
+            return found["result"]
+
+        await until(each_has_one, 30, lambda: cut_off.text()[-1500:] + other.text()[-1500:])
+        os.kill(cut_off.pid, signal.SIGRTMIN)
+        await prometheus.fires("ClepsydraPartitionOwnedTwice", 30)
+        await prometheus.fires("ClepsydraLeaseLost")
+    finally:
+        prometheus.close()
+        cut_off.kill()
+        other.kill()
+    system.scheduler.start()
+    await system.owned()
 
 
 async def test_commits_that_do_not_move(world):
