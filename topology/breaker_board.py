@@ -63,6 +63,12 @@ class BreakerBoard:
             if is_silent(record, now):  # of a courier that was killed
                 await self._table.remove(Breakers, key)
 
+    async def close(self) -> None:
+        """Take back what was told: nobody is held up by a courier that has stopped. Raises LogBrokenError."""
+        for key in [record.key for record in self._told.values()]:
+            await self._table.remove(Breakers, key)
+        self._told.clear()
+
     async def _tell(self, record: Breakers, now_ms: int) -> None:
         before = self._told.get(record.channel)
         if not record.open:

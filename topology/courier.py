@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from topology.world import connect
 
 logger = structlog.get_logger(__name__)
 PAUSE_MS = 20
+BOARD_WITHIN_S = 1.0
 
 
 class CourierGrants:
@@ -47,6 +49,7 @@ class CourierGrants:
     slot: Slot
     pools: dict[str, SendPool]
     followed: FollowedFlows
+    board: BreakerBoard
 
     def __init__(
         self, settings: Settings, app: ClepsydraApp, channels: Sequence[str], registry: CollectorRegistry
@@ -76,8 +79,8 @@ class CourierGrants:
             name: SendPool(channel, self.clock, leave, flows=self.flows) for name, channel in self.channels.items()
         }
         self.looking = asyncio.create_task(self.couriers.run())
-        board = BreakerBoard(self.followed.table, self.clock)
-        self.telling = asyncio.create_task(board.run(lambda: {name: p.breakers for name, p in self.pools.items()}))
+        self.board = BreakerBoard(self.followed.table, self.clock)
+        self.telling = asyncio.create_task(self.board.run(lambda: {name: p.breakers for name, p in self.pools.items()}))
 
     async def revoke(self) -> None:
         """Finish what is being sent, write it, let all partitions go."""
@@ -120,12 +123,19 @@ class CourierGrants:
         for task in (self.looking, self.telling):
             if task is not None:
                 task.cancel()
+        await self.close_board()
         for name, channel in self.channels.items():
             await self.pools[name].stop()
             await channel.stop()
         await self.followed.stop()
         await self.kafka.stop()
         self.slot.release()
+
+    async def close_board(self) -> None:
+        """What cannot be taken back in time is forgotten by itself."""
+        with suppress(LogBrokenError, TimeoutError):
+            async with asyncio.timeout(BOARD_WITHIN_S):
+                await self.board.close()
 
     async def memory(self, channel: str, partition: int) -> RocksMemory:
         """What is remembered of a partition here, which may be nothing. Raises KafkaError, DiskError."""

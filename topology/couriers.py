@@ -76,7 +76,10 @@ class Couriers:
         """Look each second, until cancelled."""
         while True:
             await asyncio.sleep(LOOK_S)
-            self.look()
+            try:
+                self.look()
+            except Exception as error:  # noqa: BLE001 - a partition without a courier must not go unnoticed
+                self._broken(error)
 
     def look(self) -> None:
         """Take up again what has let go by itself and is still given to us."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import secrets
 from collections.abc import Callable
 
@@ -15,10 +16,13 @@ from gateway.listening import listening
 from topology.clock import SystemClock
 
 GRACE_S = 2
+NICE = 5
+"""On a machine that it shares with workers it stands back: a page may be a moment behind, what is due may not."""
 
 
 def run_dashboard(url: str, host: str, port: int, announce: Callable[[str], None]) -> None:
     """Serves pages over the API at `url`; `announce` gets the address. Raises PortTakenError."""
+    os.nice(NICE)
     logging.getLogger("nicegui").setLevel(logging.WARNING)
     asyncio.run(_serve(url, host, port, announce))
 

@@ -95,6 +95,16 @@ async def test_it_is_told_again_while_it_is_open_and_of_a_dead_courier_forgotten
     assert len(table.records) == 1
 
 
+async def test_a_courier_that_stops_takes_back_what_it_has_told(table, clock):
+    board, other = BreakerBoard(table, clock), BreakerBoard(table, clock)
+    for each in (board, other):
+        await each.look({"webhook": {"http://a": opened()}, "log": {}})
+    await board.close()
+    assert [view.couriers for view in views(table, clock)["webhook"]] == [1]
+    await board.close()
+    assert table.writes == 3
+
+
 async def test_an_endpoint_that_nothing_is_sent_to_any_more_is_not_told(table, clock):
     board = BreakerBoard(table, clock)
     known = {"webhook": {"http://a": opened()}}
