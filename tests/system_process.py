@@ -13,7 +13,17 @@ import msgspec
 from topology.embedded_process import die_with_parent
 
 ROOT = Path(__file__).parents[1]
-RUN = "from topology.settings import load_settings; from topology.worker import run_{0}; run_{0}(load_settings())"
+TELL_TASKS = """
+import asyncio, signal, sys
+def tell(*_):
+    for task in [task for task in asyncio.tasks._all_tasks if not task.done()]:
+        task.print_stack(file=sys.stderr)
+    sys.stderr.flush()
+signal.signal(signal.SIGRTMAX, tell)
+"""
+RUN = TELL_TASKS + (
+    "from topology.settings import load_settings; from topology.worker import run_{0}; run_{0}(load_settings())"
+)
 
 
 def worker_command(role: str) -> list[str]:
@@ -72,11 +82,16 @@ class Worker:
         os.kill(self.pid, signal.SIGCONT)
 
     async def stop(self, within_s: float = 20) -> int:
-        """SIGTERM; its exit code. Raises subprocess.TimeoutExpired."""
+        """SIGTERM; its exit code. Where it does not end, AssertionError with what each of its tasks waits for."""
         assert self._process is not None
         if self.running:
             self._process.terminate()
-        return await self.ended(within_s)
+        try:
+            return await self.ended(within_s)
+        except subprocess.TimeoutExpired:
+            os.kill(self.pid, signal.SIGRTMAX)
+            await asyncio.sleep(1)
+            raise AssertionError(f"{self.name} does not end within {within_s} s:\n{self.text()[-20_000:]}") from None
 
     async def ended(self, within_s: float = 20) -> int:
         """Its exit code, once it has one."""
