@@ -73,7 +73,7 @@ async def test_one_account_with_many_due_does_not_delay_the_others(make_system):
 
 @asynccontextmanager
 async def hanging(seconds: float) -> AsyncIterator[str]:
-    """An endpoint that answers after so long."""
+    """An endpoint that answers after so long. It closes last: a connection that comes while it closes is left open."""
 
     async def hang(_request: web.BaseRequest) -> web.Response:
         await asyncio.sleep(seconds)
@@ -83,13 +83,15 @@ async def hanging(seconds: float) -> AsyncIterator[str]:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, backlog=2048)
     await site.start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
-    await runner.cleanup()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    finally:
+        await runner.cleanup()
 
 
 async def test_an_endpoint_that_hangs_delays_only_its_own_messages(make_system):
     slow, quick = (500, 5_000) if FULL else (200, 500)
-    async with make_system(partitions=4) as system, hanging(10) as url:
+    async with hanging(10) as url, make_system(partitions=4) as system:
         due = now_ms() + (8_000 if FULL else 3_000)
         await schedule(system, (system.message(f"slow-{n}", due_ms=due, to=url) for n in range(slow)))
         await schedule(system, (system.message(f"quick-{n}", due_ms=due) for n in range(quick)))

@@ -93,7 +93,7 @@ async def test_each_target_of_a_message_is_on_its_own(make_system):
     """One good, one flaky, one dead: the dead one delays none. Each channel has a courier process of its own."""
     from system_receiver import Receiver, Reply  # noqa: PLC0415
 
-    async with make_system(start=False) as system, Receiver() as flaky:
+    async with Receiver() as flaky, make_system(start=False) as system:
         for channel in ("webhook", "log"):
             command = [sys.executable, "-m", "gateway.cli", "worker", "courier", "--channel", channel]
             system.keep(system.worker("courier", f"courier-{channel}", command))
