@@ -22,7 +22,7 @@ from agents.outcome_writer import Note, OutcomeWriter, started, started_now
 from agents.ports import Clock, Lease, Log, Memory, TurnChannel
 from agents.send_job import Hold, Job
 from agents.send_pool import SendPool
-from agents.unsaid import Unsaid
+from agents.unrecorded import Unrecorded
 from schemas.due import DueMessage, Fence
 from schemas.outcomes import (
     Deferred,
@@ -83,11 +83,11 @@ class CourierPartition(CourierGuards):
         flows: Flows | None = None,
         partitions: int = 1,
         since: int = 0,
-        unsaid: Unsaid | None = None,
+        unrecorded: Unrecorded | None = None,
     ) -> None:
         """`acks` gives the one AckWriter of this process for a timetable partition; `courier` names it for people.
 
-        All before the due record at `since` is finished. `unsaid` is that of its predecessors in this process.
+        All before the due record at `since` is finished. `unrecorded` is that of its predecessors in this process.
         """
         self.partition, self.courier = partition, courier
         self.pool, self.channel = pool, pool.channel
@@ -103,7 +103,7 @@ class CourierPartition(CourierGuards):
         self._writer = OutcomeWriter(self._log, memory, self._durable, self._fail, self._collect if pause else None)
         self.since = since
         self.inbox = DueInbox(due, self._arrived)
-        self.unsaid = unsaid or Unsaid()
+        self.unrecorded = unrecorded or Unrecorded()
         self._sizes: dict[int, int] = {}
         """Bytes of each message of a record that is not done."""
         self._taking = Duty(self._take_records, self._fail)
@@ -140,7 +140,7 @@ class CourierPartition(CourierGuards):
             return
         self.state = "running"
         self._writer.repair(sorted(loader.repair))
-        for job in self.unsaid.take(self.memory):
+        for job in self.unrecorded.take(self.memory):
             self._go_on_with(job)
         self.inbox.start(self.since)
         self._begin_task(self._look_each_second)
@@ -151,6 +151,8 @@ class CourierPartition(CourierGuards):
         """A predecessor in this process began it. Its due record comes again, and waits for it as a repeat."""
         job.hands, job.offset = self, OF_A_PREDECESSOR
         job.maybe = self.honours_key(job.message)  # else a note would tell that somebody else began it too
+        if self.flows:
+            self.gates.doubt(job.message.flow)
         self.in_flight[job.key] = ()
         if job.outcome is None:
             self._begun[job.key] = job
@@ -176,10 +178,6 @@ class CourierPartition(CourierGuards):
         """Before `start`: who waits at a predecessor in this process for a due record to be done, waits here."""
         self.inbox.source.inherit(former.inbox.source)
 
-    def idle(self) -> bool:
-        """Whether it works and has nothing in hand."""
-        return self.state == "running" and not self.inbox and self._in_hand == 0
-
     def abandon(self) -> None:
         """Let go at once: nothing more is sent, written, acked or done."""
         self.let_go("abandoned")
@@ -195,7 +193,7 @@ class CourierPartition(CourierGuards):
             return
         self.state, self.ended = "gone", why
         for job in (*self._writer.abandon(), *self._begun.values()):
-            self.unsaid.keep(job, self._log.epoch)
+            self.unrecorded.keep(job, self._log.epoch)
         self.gates.unheard()
         self._taking.cancel()
         for task in self._tasks:
@@ -401,7 +399,7 @@ class CourierPartition(CourierGuards):
         self._begun.pop(job.key, None)
         if self.state == "gone":
             if begun is not None:
-                self.unsaid.keep(job, self._log.epoch)
+                self.unrecorded.keep(job, self._log.epoch)
             return
         self._acking += 1
         self._writer.tell(job)

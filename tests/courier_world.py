@@ -10,7 +10,7 @@ from agents.courier import CourierPartition
 from agents.flows import Flows
 from agents.ports import Record
 from agents.send_pool import SendPool
-from agents.unsaid import Unsaid
+from agents.unrecorded import Unrecorded
 from schemas.due import DueMessage, Fence
 from schemas.flow_limits import FlowLimits
 from schemas.outcomes import Ack, OutcomeRecord, outcome_key
@@ -73,7 +73,7 @@ class World:
         self.flows.put(key, Flow(key=key, limits=FlowLimits(**limits), set_at=at(self.clock.ms)))
 
     def courier(
-        self, memory: FakeMemory | None = None, pool: SendPool | None = None, unsaid: Unsaid | None = None
+        self, memory: FakeMemory | None = None, pool: SendPool | None = None, unrecorded: Unrecorded | None = None
     ) -> CourierPartition:
         """A new courier, not recovered, which begins after what is done; what it is fed goes through `feed`."""
         writer = self._ack_writer(self.acks, self.broken.append)
@@ -92,7 +92,7 @@ class World:
             flows=self.flows,
             partitions=4,
             since=max(self.done, default=-1) + 1,
-            unsaid=unsaid,
+            unrecorded=unrecorded,
         )
 
     async def recovered(self, memory: FakeMemory | None = None) -> CourierPartition:

@@ -18,7 +18,7 @@ from agents.deliver import make_deliver
 from agents.flows import Flows
 from agents.ports import LogBrokenError, Memory
 from agents.send_pool import SendPool
-from agents.unsaid import Unsaid
+from agents.unrecorded import Unrecorded
 from topology.app import ClepsydraApp, leave, make_app, raw_topic
 from topology.breaker_board import BreakerBoard
 from topology.channel_settings import channel_settings, usable_channels
@@ -148,7 +148,7 @@ class CourierGrants:
             warn=lambda text: logger.warning("memory_rebuilt", channel=channel, partition=partition, reason=text),
         )
 
-    def make(self, place: Place, memory: Memory, since: int, unsaid: Unsaid) -> CourierPartition:
+    def make(self, place: Place, memory: Memory, since: int, unrecorded: Unrecorded) -> CourierPartition:
         """A courier over its memory."""
         channel, partition = place
         return CourierPartition(
@@ -168,7 +168,7 @@ class CourierGrants:
             flows=self.flows,
             partitions=self.settings.due_partitions,
             since=since,
-            unsaid=unsaid,
+            unrecorded=unrecorded,
         )
 
     async def pause(self) -> None:

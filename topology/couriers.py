@@ -9,7 +9,7 @@ import structlog
 from agents.courier import CourierPartition
 from agents.courier_memory import MEMORY_MS
 from agents.ports import Clock, Memory
-from agents.unsaid import Unsaid
+from agents.unrecorded import Unrecorded
 
 LOOK_S = 1.0
 CLAIM_AGAIN_AFTER = 5
@@ -20,8 +20,8 @@ MEND_WITHIN = 120
 logger = structlog.get_logger(__name__)
 Place = tuple[str, int]
 """A channel and a partition of its due topic."""
-Make = Callable[[Place, Memory, int, Unsaid], CourierPartition]
-"""A courier over its memory, from a due offset on, with what its predecessors here left unsaid."""
+Make = Callable[[Place, Memory, int, Unrecorded], CourierPartition]
+"""A courier over its memory, from a due offset on, with what its predecessors here left unrecorded."""
 
 
 class PartitionGoneError(Exception):
@@ -44,7 +44,7 @@ class Couriers:
         """`broken` hears of what could not be mended."""
         self._make, self._clock, self._lease, self._broken = make, clock, lease, broken
         self._kept: dict[Place, Kept] = {}
-        self._unsaid: dict[Place, Unsaid] = {}
+        self._unrecorded: dict[Place, Unrecorded] = {}
         self._gone: dict[Place, int] = {}
 
     def __contains__(self, place: Place) -> bool:
@@ -60,7 +60,7 @@ class Couriers:
 
     def begin(self, place: Place, memory: Memory, since: int) -> None:
         """Take a partition over; `since`: what the group has committed of it."""
-        courier = self._make(place, memory, since, self._unsaid.setdefault(place, Unsaid()))
+        courier = self._make(place, memory, since, self._unrecorded.setdefault(place, Unrecorded()))
         self._kept[place] = Kept(courier, memory)
         courier.start()
 
@@ -83,8 +83,8 @@ class Couriers:
 
     def look(self) -> None:
         """Take up again what has let go by itself and is still given to us."""
-        for unsaid in self._unsaid.values():
-            unsaid.forget(self._clock.now_ms() - MEMORY_MS)
+        for unrecorded in self._unrecorded.values():
+            unrecorded.forget(self._clock.now_ms() - MEMORY_MS)
         for place, courier in self:
             if courier.state == "running":
                 self._gone.pop(place, None)

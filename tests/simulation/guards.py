@@ -16,7 +16,7 @@ from agents.ack_writer import AckWriter
 from agents.claimed_log import ClaimedLog
 from agents.courier import CourierPartition
 from agents.spout import Emission, Spout
-from agents.unsaid import Unsaid
+from agents.unrecorded import Unrecorded
 from schemas import decide as decide_module
 from schemas import decide_ack, decide_create, decide_dead, decide_edit
 from schemas.decisions import Mark
@@ -272,8 +272,8 @@ GUARDS: dict[str, Guard] = {
         replace(MID_SEND, courier_moves=1, directed="courier move"), beside=acks_as_zombie),
     "hand_turn": Guard("a retry by hand is a turn of its own", same_turn_by_hand, HANDS),
     "announce_again": Guard("what tells a final event again announces it again", announces_once, replace(HANDS, crashes=6)),
-    "unsaid": Guard("what a courier could not record, the next one in the same process goes on with",
-        lambda: [(Unsaid, "keep", constant(None))],
+    "unrecorded": Guard("what a courier could not record, the next one in the same process goes on with",
+        lambda: [(Unrecorded, "keep", constant(None))],
         replace(COURIERS, courier_crashes=0, courier_moves=0, breaks=8)),
     "courier_lease": Guard("a zombie courier starts no send", no_courier_lease, replace(COURIERS, courier_moves=5)),
 }  # fmt: skip

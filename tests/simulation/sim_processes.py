@@ -14,7 +14,7 @@ from agents.courier import CourierPartition
 from agents.owner import PartitionOwner
 from agents.ports import LogBrokenError, Seat
 from agents.send_pool import SendPool
-from agents.unsaid import Unsaid
+from agents.unrecorded import Unrecorded
 from schemas.due import DueMessage
 from schemas.outcomes import Outcome
 
@@ -184,7 +184,7 @@ class Courier(Process):
         clock = SimClock(self.world)
         self.pool = SendPool(PostChannel(self), clock, self.broken, flows=self.world.flows)
         self.acks = AckWriter(self.port(self.world.acks), self.broken)
-        self.unsaid = [Unsaid() for _ in self.world.due]
+        self.unrecorded = [Unrecorded() for _ in self.world.due]
         for n, log in enumerate(self.world.due):
             self.parts[log.name] = self.made(n, self.positions[log.name])
             self.parts[log.name].start()
@@ -194,7 +194,7 @@ class Courier(Process):
             partition=n, courier=self.name, pool=self.pool, due=self.port(self.world.due[n]), outcomes=self.port(self.world.outcomes[n]),
             dead_letters=self.port(self.world.dead), memory=self.disks.setdefault(n, SimMemory()), acks=lambda _: self.acks,
             clock=self.pool.clock, lease=self.lease, on_broken=self.broken, flows=self.world.flows, partitions=len(self.world.due),
-            since=since, unsaid=self.unsaid[n],
+            since=since, unrecorded=self.unrecorded[n],
         )  # fmt: skip
 
     def to_mend(self) -> list[int]:

@@ -161,13 +161,13 @@ class TestLettingGo:
         assert (world.channel.ids(), world.results(), courier.ended) == (["m"], [Delivered()], "stopped")
 
     async def test_stop_waits_no_longer_than_the_timeout(self) -> None:
-        world = World(timeout_ms=1_000)
+        world = World(timeout_ms=10_000)
         world.channel.hold("m")
         courier = await world.recovered()
         await world.give(courier, due())
         stopping = asyncio.create_task(courier.stop())
         await settle()
-        await world.clock.advance(1_000)
+        await world.clock.advance(10_000)
         await stopping
         world.channel.release("m")
         await settle()

@@ -10,7 +10,7 @@ from agents.courier import NEVER_KNOWN, CourierPartition
 from agents.courier_memory import claim_record
 from agents.ports import Record
 from agents.send_pool import SendPool
-from agents.unsaid import Unsaid
+from agents.unrecorded import Unrecorded
 from schemas.outcomes import Delivered, OutcomeRecord, RetryLater, Started, Unknown, outcome_key
 from schemas.times import at
 from schemas.wire import encode
@@ -21,11 +21,11 @@ class Process:
 
     def __init__(self, **channel: Any) -> None:
         self.world = World(**channel)
-        self.memory, self.unsaid = FakeMemory(), Unsaid()
+        self.memory, self.unrecorded = FakeMemory(), Unrecorded()
         self.pool = SendPool(self.world.channel, self.world.clock, self.world.broken.append, flows=self.world.flows)
 
     def courier(self) -> CourierPartition:
-        return self.world.courier(self.memory, self.pool, self.unsaid)
+        return self.world.courier(self.memory, self.pool, self.unrecorded)
 
     async def begin(self) -> CourierPartition:
         courier = self.courier()
@@ -172,7 +172,7 @@ async def test_what_no_courier_remembers_any_more_is_forgotten() -> None:
     first = await process.begin()
     world.outcomes.broken = True
     await world.give(first, due())
-    process.unsaid.forget(world.clock.ms + 1)
+    process.unrecorded.forget(world.clock.ms + 1)
     await process.mend(first)
     assert world.channel.ids() == ["m", "m"]
 

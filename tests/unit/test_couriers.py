@@ -12,8 +12,8 @@ PLACE = ("log", 3)
 class Fake:
     """What Couriers asks of a courier."""
 
-    def __init__(self, since: int, unsaid: Any) -> None:
-        self.since, self.unsaid = since, unsaid
+    def __init__(self, since: int, unrecorded: Any) -> None:
+        self.since, self.unrecorded = since, unrecorded
         self.state, self.ended = "running", ""
         self.former: Fake | None = None
 
@@ -41,8 +41,8 @@ class World:
         self.couriers = Couriers(self.make, FakeClock(), lambda: self.lease, self.ended.append)
         self.couriers.begin(PLACE, FakeMemory(), 10)
 
-    def make(self, _place: Any, _memory: Any, since: int, unsaid: Any) -> Any:
-        self.made.append(Fake(since, unsaid))
+    def make(self, _place: Any, _memory: Any, since: int, unrecorded: Any) -> Any:
+        self.made.append(Fake(since, unrecorded))
         return self.made[-1]
 
     def look(self, times: int = 1) -> None:
@@ -56,7 +56,7 @@ def test_one_whose_write_failed_is_followed_by_another_that_goes_on_where_it_sto
     world.made[0].end("broken")
     world.look()
     first, second = world.made
-    assert (second.since, second.former, second.unsaid is first.unsaid) == (15, first, True)
+    assert (second.since, second.former, second.unrecorded is first.unrecorded) == (15, first, True)
     world.look(3)
     assert len(world.made) == 2
 
@@ -106,4 +106,4 @@ async def test_what_was_left_unsaid_is_kept_for_the_next_assignment() -> None:
     await world.couriers.revoke()
     assert (PLACE in world.couriers, first.ended) == (False, "stopped")
     world.couriers.begin(PLACE, FakeMemory(), 12)
-    assert world.made[1].unsaid is first.unsaid
+    assert world.made[1].unrecorded is first.unrecorded

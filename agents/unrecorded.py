@@ -20,7 +20,7 @@ class Left(NamedTuple):
     claim: int
 
 
-class Unsaid:
+class Unrecorded:
     """Of one due partition in one process: handed from each of its couriers to the next."""
 
     def __init__(self) -> None:
