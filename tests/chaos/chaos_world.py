@@ -29,7 +29,8 @@ API_KEY = "chaos-0123456789abcdef"
 LOOK_S = 0.3
 PAUSE_S = 0.5
 BROKER = {"log.cleaner.backoff.ms": "500", "log.segment.delete.delay.ms": "1000"}
-SMALL_DISK = "96m"
+SMALL_DISK = "512m"
+"""Half an hour at 500/s makes a mirror of 250 MB: a disk that is full of that is no fault that ends."""
 
 
 class World:
