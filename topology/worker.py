@@ -13,6 +13,8 @@ from topology.logs import set_up_logs
 from topology.scheduler import create_scheduler
 from topology.settings import Settings
 
+DISCONNECT_WITHIN_S = 8.0
+
 
 def run_scheduler(settings: Settings) -> None:
     """The scheduler, until SIGTERM or SIGINT; exits the process."""
@@ -35,7 +37,9 @@ def run(create: Any, settings: Settings) -> None:
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # for the consumer's thread too
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    worker = QuietWorker(create(), loop=loop, loglevel=None, logfile=None, redirect_stdouts=False, quiet=True)
+    app = create()
+    app.disconnect_within_s = DISCONNECT_WITHIN_S
+    worker = QuietWorker(app, loop=loop, loglevel=None, logfile=None, redirect_stdouts=False, quiet=True)
     worker.execute_from_commandline()
 
 

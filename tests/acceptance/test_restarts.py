@@ -1,6 +1,7 @@
 """Restarts in peace: what the disk saves, what Kafka's group knows, and that neither is needed to decide right."""
 
 import shutil
+import sys
 from collections import Counter
 
 import msgspec
@@ -11,11 +12,19 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import PolicyViolationError
 from aiokafka.structs import OffsetAndMetadata
 from system import System, new_id, now_ms, until
+from system_process import RUN
 
 from schemas.commands import Create, Look
 from topology.world import all_topics
 
 HOUR_MS = 3_600_000
+HANGS = """
+import asyncio
+from topology.courier import CourierGrants
+async def never(_):
+    await asyncio.Event().wait()
+CourierGrants.stop = never
+"""
 
 
 async def test_a_warm_restart_reads_only_what_came_after(make_system):
@@ -30,6 +39,19 @@ async def test_a_warm_restart_reads_only_what_came_after(make_system):
         system.scheduler.kill()
         await _restart(system, stopped=True)
         assert set((await system.states(before + after)).values()) == {"scheduled"}
+
+
+async def test_a_worker_whose_connections_do_not_close_ends_all_the_same(make_system):
+    async with make_system(start=False) as system:
+        system.courier.command = [sys.executable, "-c", HANGS + RUN.format("courier")]
+        system.scheduler.start()
+        system.courier.start()
+        ids = [new_id() for _ in range(20)]
+        await system.insist(Create(command_id=new_id(), message=system.message(id_, in_s=1)) for id_ in ids)
+        await system.all_in("delivered", ids)
+        assert await system.courier.stop() == 0
+        assert system.courier.told("stop_cut_short")
+        assert set((await system.states(ids)).values()) == {"delivered"}
 
 
 async def test_a_cold_start_and_a_start_with_a_foreign_mirror_read_it_all_again(make_system, tmp_path):
