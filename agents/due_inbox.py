@@ -23,8 +23,9 @@ class DueInbox:
         self._arrived = arrived
         self._records: deque[tuple[int, bytes | None]] = deque()
         self._waiting = self._fed = 0
-        self._room = asyncio.Event()
+        self._room, self._space = asyncio.Event(), asyncio.Event()
         self._room.set()
+        self._space.set()
         self._quiet = self._closed = False
 
     def __bool__(self) -> bool:
@@ -69,13 +70,13 @@ class DueInbox:
             async for record in self.source.rest():
                 self._put(record.offset, record.value)
                 self._measure()
-                await self._room.wait()
+                await self._space.wait()  # not for room: what the stream brought may wait for what is read here
 
     def close(self) -> None:
         """Nothing more is to be taken; whoever waits for room may go on."""
         self._closed = True
         self._records.clear()
-        self._room.set()
+        self._measure()
 
     def _put(self, offset: int, value: bytes | None) -> None:
         self._records.append((offset, value))
@@ -88,7 +89,12 @@ class DueInbox:
         self._measure()
 
     def _measure(self) -> None:
-        if self._closed or (self._waiting < WAITING_BYTES_MAX and self._fed < FED_BYTES_MAX):
-            self._room.set()
-        else:
-            self._room.clear()
+        space = self._closed or self._waiting < WAITING_BYTES_MAX
+        for event, is_open in (
+            (self._space, space),
+            (self._room, space and (self._closed or self._fed < FED_BYTES_MAX)),
+        ):
+            if is_open:
+                event.set()
+            else:
+                event.clear()

@@ -6,6 +6,7 @@ import pytest
 from courier_world import World, due
 from fakes import FakeMemory, settle
 
+from agents import due_inbox
 from agents.courier import NEVER_KNOWN, CourierPartition
 from agents.courier_memory import claim_record
 from agents.ports import Record
@@ -175,6 +176,20 @@ async def test_what_no_courier_remembers_any_more_is_forgotten() -> None:
     process.unrecorded.forget(world.clock.ms + 1)
     await process.mend(first)
     assert world.channel.ids() == ["m", "m"]
+
+
+async def test_a_stream_that_has_run_ahead_does_not_hold_up_the_reading_of_what_it_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(due_inbox, "FED_BYTES_MAX", 1)
+    world = World()
+    courier = await world.recovered()
+    await settle()
+    for n in range(5):
+        world.lay(due(f"m{n}"))
+    world.feed(courier, 4)
+    await settle()
+    assert (world.channel.ids(), world.done) == ([f"m{n}" for n in range(5)], [4])
 
 
 async def test_what_the_stream_does_not_bring_is_read_from_the_log() -> None:
