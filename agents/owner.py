@@ -28,7 +28,7 @@ from schemas.decide_schedule import AskedSchedule, Tend
 from schemas.decisions import Acked, Asked, Forgotten, Given, Lapsed, Policy, Released, Seen, Unsaid, Wait, Withheld
 from schemas.events import Unreadable
 from schemas.ids import routing_key
-from schemas.rows import Remembered
+from schemas.rows import Remembered, Row
 from schemas.schedule_commands import ScheduleCommand
 from schemas.times import at
 from schemas.wire import Fault, NewerRecordError, UnreadableError, read_acks, read_commands
@@ -391,18 +391,21 @@ class PartitionOwner:
         What is decided meanwhile is held from the spout.
         """
         later: list[Item] = []
-        for n, item in enumerate(items, 1):
-            if n % TURN == 0:
+        for start in range(0, len(items), TURN):
+            if start:
                 await asyncio.sleep(0)
-            if item.id in made.ids and not isinstance(item.given, PASSED_ON):
-                later.append(item)
-            elif "@" not in item.id and isinstance(item.given, Asked) and not self.inbox.waiting:
-                self._decide(item, item.given, made, now)
-            elif not self._decide_any(item, made, now):
-                later.append(item)
+            turn = items[start : start + TURN]
+            rows = self.mirror.get_all([item.id for item in turn])
+            for item in turn:
+                if item.id in made.ids and not isinstance(item.given, PASSED_ON):
+                    later.append(item)
+                elif "@" not in item.id and isinstance(item.given, Asked) and not self.inbox.waiting:
+                    self._decide(item, item.given, rows, made, now)
+                elif not self._decide_any(item, rows, made, now):
+                    later.append(item)
         self.inbox.put_back(later)
 
-    def _decide_any(self, item: Item, made: Round, now: int) -> bool:
+    def _decide_any(self, item: Item, rows: dict[str, Row], made: Round, now: int) -> bool:
         """What may be part of a schedule, or have to wait, or be none of ours; False: it is for the next round."""
         given = item.given
         if isinstance(given, PASSED_ON):
@@ -415,7 +418,7 @@ class PartitionOwner:
         elif isinstance(given, OF_SCHEDULES):
             return self._decide_schedule(item, given, made, now)
         elif (before := self._before(item, given, made, now)) == "decide":
-            self._decide(item, given, made, now)
+            self._decide(item, given, rows, made, now)
         else:
             return before != "again"
         return True
@@ -436,8 +439,8 @@ class PartitionOwner:
         made.finished.append(item)
         return True
 
-    def _decide(self, item: Item, given: Given, made: Round, now: int) -> None:
-        row = self.mirror.get(item.id)
+    def _decide(self, item: Item, given: Given, rows: dict[str, Row], made: Round, now: int) -> None:
+        row = rows.get(item.id)
         seen = Seen(
             row=row,
             marks=() if row is None else self.spout.marks(row),

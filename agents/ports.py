@@ -115,6 +115,10 @@ class Mirror(Protocol):
         """The row, or None."""
         ...
 
+    def get_all(self, message_ids: list[str]) -> dict[str, Row]:
+        """The rows that there are of these, by id."""
+        ...
+
     def apply(self, changes: Iterable[Change], applied: int) -> None:
         """Take rows in, in one atomic write batch with counts, `applied`, `epoch`, `commands`, `acks` and `unsaid` as set."""
         ...

@@ -14,6 +14,7 @@ MIB = 1024 * 1024
 WRITE_BUFFER_BYTES = 4 * MIB
 BLOCK_CACHE_BYTES = 2 * MIB
 BLOOM_BITS = 10
+MEMTABLE_BLOOM = 0.02
 LOADED_FILES_MAX = 200
 """So many files a load may leave unmerged before writing is held up: 4 MiB each."""
 LOCK_NAME = "lock"
@@ -113,6 +114,8 @@ def _options() -> Options:
     options.set_block_based_table_factory(table)
     options.set_compression_type(DBCompressionType.lz4())
     options.set_write_buffer_size(WRITE_BUFFER_BYTES)
+    options.set_memtable_prefix_bloom_ratio(MEMTABLE_BLOOM)
+    options.set_memtable_whole_key_filtering(True)  # a new id is mostly not there
     options.set_max_write_buffer_number(3)
     options.set_max_background_jobs(2)
     options.set_level_zero_slowdown_writes_trigger(LOADED_FILES_MAX)

@@ -92,6 +92,17 @@ class RocksMirror:
             raise broken(self._path, error) from error
         return None if value is None else _row(value)
 
+    def get_all(self, message_ids: list[str]) -> dict[str, Row]:
+        """The rows that there are of these, by id; one look for all takes half the time of a look for each."""
+        return {i: _row(value) for i, value in self._values(message_ids)}
+
+    def _values(self, message_ids: list[str]) -> Iterator[tuple[str, bytes]]:
+        try:
+            values = self._db.get([ROW + message_id.encode() for message_id in message_ids])
+        except Exception as error:
+            raise broken(self._path, error) from error
+        return ((i, value) for i, value in zip(message_ids, values, strict=True) if value is not None)
+
     def load(self, rows: Iterable[Loaded], applied: int) -> None:
         """As apply, for rows that are only read; what they replace is looked up for all at once."""
         found, taken = list(rows), MirrorBatch()
@@ -104,13 +115,7 @@ class RocksMirror:
         """What is here already of these. A load into an empty mirror need not look for what it has not met."""
         met = self._met
         ids = [row.id for row in rows] if met is None else [row.id for row in rows if met.meet(row.id)]
-        if not ids:
-            return {}
-        try:
-            values = self._db.get([ROW + message_id.encode() for message_id in ids])
-        except Exception as error:
-            raise broken(self._path, error) from error
-        return {i: _placed(value) for i, value in zip(ids, values, strict=True) if value is not None}
+        return {i: _placed(value) for i, value in self._values(ids)} if ids else {}
 
     def apply(self, changes: Iterable[Change], applied: int) -> None:
         """Take rows in, with counts, `applied`, `epoch`, `commands`, `acks`, `unsaid` and `voids`, in one batch."""

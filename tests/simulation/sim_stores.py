@@ -34,6 +34,9 @@ class SimMirror:
     def get(self, message_id: str) -> Row | None:
         return self.table.get(message_id)
 
+    def get_all(self, message_ids: list[str]) -> dict[str, Row]:
+        return {i: row for i in message_ids if (row := self.table.get(i)) is not None}
+
     def rows(self) -> int:
         return len(self.table)
 
