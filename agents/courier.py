@@ -27,6 +27,7 @@ from schemas.due import DueMessage, Fence
 from schemas.outcomes import (
     Deferred,
     Delivered,
+    DoneBefore,
     Expired,
     Outcome,
     OutcomeRecord,
@@ -83,11 +84,13 @@ class CourierPartition(CourierGuards):
         flows: Flows | None = None,
         partitions: int = 1,
         since: int = 0,
+        due_id: str = "",
         unrecorded: Unrecorded | None = None,
     ) -> None:
         """`acks` gives the one AckWriter of this process for a timetable partition; `courier` names it for people.
 
-        All before the due record at `since` is finished. `unrecorded` is that of its predecessors in this process.
+        All before the due record at `since` is finished; `due_id` is the due topic's own. `unrecorded` is that of its
+        predecessors in this process.
         """
         self.partition, self.courier = partition, courier
         self.pool, self.channel = pool, pool.channel
@@ -100,8 +103,10 @@ class CourierPartition(CourierGuards):
         self._reader = DueReader(f"due.{self.channel.name}", partition, dead_letters)
         self._log = ClaimedLog(outcomes, is_claim)
         self._pause = pause
-        self._writer = OutcomeWriter(self._log, memory, self._durable, self._fail, self._collect if pause else None)
-        self.since = since
+        self._writer = OutcomeWriter(
+            self._log, memory, self._durable, self._fail, self._newly_done, self._collect if pause else None
+        )
+        self.since, self.due_id = since, due_id
         self.inbox = DueInbox(due, self._arrived)
         self.unrecorded = unrecorded or Unrecorded()
         self._sizes: dict[int, int] = {}
@@ -140,6 +145,8 @@ class CourierPartition(CourierGuards):
             return
         self.state = "running"
         self._writer.repair(sorted(loader.repair))
+        if (done := self.memory.done_before) and done.log == self.due_id and done.offset <= self.taken_over_end:
+            self.since = max(self.since, done.offset)
         for job in self.unrecorded.take(self.memory):
             self._go_on_with(job)
         self.inbox.start(self.since)
@@ -173,6 +180,12 @@ class CourierPartition(CourierGuards):
     def done_before(self) -> int:
         """The oldest unfinished due record."""
         return max(self.since, self.inbox.source.order.low)
+
+    def _newly_done(self) -> DoneBefore | None:
+        known, low = self.memory.done_before, self.done_before()
+        if known is not None and known.log == self.due_id and known.offset >= low:
+            return None
+        return DoneBefore(log=self.due_id, offset=low) if low else None
 
     def inherit(self, former: "CourierPartition") -> None:
         """Before `start`: who waits at a predecessor in this process for a due record to be done, waits here."""

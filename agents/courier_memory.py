@@ -3,11 +3,12 @@
 from collections.abc import Awaitable, Callable
 
 from agents.ports import Log, Memory, Record, Stored
-from schemas.outcomes import CourierClaim, EpochSeen, OutcomeRecord, Started, Unknown, outcome_key
+from schemas.outcomes import CourierClaim, DoneBefore, EpochSeen, OutcomeRecord, Started, Unknown, outcome_key
 from schemas.wire import UnreadableError, encode, read_outcome
 
 CLAIM_KEY = b"!claim"
 EPOCH_KEY = "!epoch/"
+DONE_KEY = b"!done"
 MEMORY_MS = 20 * 60_000
 """Longer than the 15 min after which an owner emits again."""
 
@@ -32,6 +33,11 @@ def claim_record(courier: str) -> Record:
 def epoch_record(claim: int, partition: int, epoch: int) -> Record:
     """What is durable before the source record of a fence may be done (rule 7, `fence_memory`)."""
     return Record(f"{EPOCH_KEY}{partition}".encode(), encode(EpochSeen(claim=claim, partition=partition, epoch=epoch)))
+
+
+def done_record(done: DoneBefore) -> Record:
+    """What is written with outcomes, so that a group's committed offset that is lost costs nothing (rule 1)."""
+    return Record(DONE_KEY, encode(done))
 
 
 def perhaps_begun(note: Started) -> OutcomeRecord:
@@ -93,6 +99,8 @@ class MemoryLoader:
             return
         if isinstance(record, CourierClaim):
             self.memory.claim = max(self.memory.claim, stored.offset)
+        elif isinstance(record, DoneBefore):
+            self.memory.done_before = record
         elif isinstance(record, EpochSeen):
             if self._is_void(record.claim, self.memory.claim):
                 self.repair.add(f"{EPOCH_KEY}{record.partition}")

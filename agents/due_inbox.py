@@ -40,7 +40,7 @@ class DueInbox:
         """A record from the stream; `done` is called when it and all before it are finished."""
         size = len(value or b"")
         self._fed += size
-        self._quiet = False
+        self._quiet = self._quiet and offset < self.source.next  # what is done already may come again, at great length
         room = not self._closed and self._waiting < WAITING_BYTES_MAX
         if self.source.offer(offset, partial(self._told, size, done), room=room):
             self._put(offset, value)

@@ -10,11 +10,19 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from agents.claimed_log import ClaimedLog
-from agents.courier_memory import EPOCH_KEY, Remembered, epoch_record, is_perhaps, perhaps_begun, started_note
+from agents.courier_memory import (
+    EPOCH_KEY,
+    Remembered,
+    done_record,
+    epoch_record,
+    is_perhaps,
+    perhaps_begun,
+    started_note,
+)
 from agents.duty import Duty
 from agents.ports import Memory, Record
 from agents.send_job import Job
-from schemas.outcomes import OutcomeRecord, Started
+from schemas.outcomes import DoneBefore, OutcomeRecord, Started
 from schemas.wire import encode
 
 BATCH_MAX = 1_000
@@ -38,10 +46,14 @@ class OutcomeWriter:
         memory: Memory,
         durable: Callable[[list[Job]], None],
         on_error: Callable[[Exception], None],
+        done: Callable[[], DoneBefore | None],
         pause: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """`pause`: waited out before a batch, for more to come: a write costs far more than an outcome in it."""
-        self._pause = pause
+        """`done`: how far the due log is done, if that is further than is written.
+
+        `pause`: waited out before a batch, for more to come: a write costs far more than an outcome in it.
+        """
+        self._pause, self._done = pause, done
         self.log = log
         self._memory = memory
         self._durable = durable
@@ -111,7 +123,11 @@ class OutcomeWriter:
             self._under_way = told
             records = [note.record for note in notes]
             records += [Record(key.encode(), value) for key, _, value in remembered]
+            done = self._done()
+            if done is not None:
+                records.append(done_record(done))
             await self.log.append(records)
+            self._memory.done_before = done or self._memory.done_before
             kept = [note.remembered for note in notes if note.remembered is not None]
             self._memory.apply(kept + remembered if kept else remembered, self.log.next)
             self._under_way = []

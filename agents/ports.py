@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from msgspec import Struct
 
 from schemas.due import DueMessage
-from schemas.outcomes import Outcome, OutcomeRecord, Paced
+from schemas.outcomes import DoneBefore, Outcome, OutcomeRecord, Paced
 from schemas.placed import Placed
 from schemas.rows import Row
 from schemas.schedule_rows import ScheduleRow
@@ -209,6 +209,8 @@ class Memory(Protocol):
     claim: int
     epochs: dict[int, int]
     """The highest epoch passed, by timetable partition."""
+    done_before: DoneBefore | None
+    """How far the due log was done when the newest outcomes were written."""
     paces: dict[str, Paced]
     """What the newest outcome that has it says of a flow's rate."""
 
@@ -221,7 +223,7 @@ class Memory(Protocol):
         ...
 
     def apply(self, outcomes: Iterable[tuple[str, OutcomeRecord, bytes]], applied: int) -> None:
-        """Take outcomes in (key, record, its bytes), in one write batch with `applied`, `claim` and `epochs`."""
+        """Take outcomes in (key, record, its bytes), in one write batch with `applied`, `claim`, `epochs` and `done_before`."""
         ...
 
     def forget(self, before_ms: int) -> int:

@@ -114,6 +114,17 @@ class EpochSeen(Struct, frozen=True, kw_only=True, tag_field="kind", tag="epoch"
     epoch: int
 
 
+class DoneBefore(Struct, frozen=True, kw_only=True, tag_field="kind", tag="done_before"):
+    """Every due record of this partition below `offset` is done; `log`: the topic id of that due log.
+
+    It is true whoever wrote it, so no claim voids it.
+    """
+
+    v: int = version()
+    log: str
+    offset: int
+
+
 class Started(Struct, frozen=True, kw_only=True, tag_field="kind", tag="started"):
     """A send of this turn may have begun; durable before it does where no key is honoured (rule 10)."""
 

@@ -8,7 +8,7 @@ from msgspec import Struct
 from schemas.commands import Answer, AnyCommand
 from schemas.due import DueMessage, Fence
 from schemas.events import DeadLetter, Event, Unreadable
-from schemas.outcomes import Ack, CourierClaim, EpochSeen, OutcomeRecord, Started
+from schemas.outcomes import Ack, CourierClaim, DoneBefore, EpochSeen, OutcomeRecord, Started
 from schemas.rows import Claim, Progress, Row
 from schemas.schedule_rows import ScheduleClaim, ScheduleRow
 from schemas.settings_records import Setting
@@ -84,10 +84,10 @@ RECORDS = (
     ),
     TopicRecords(
         topic="outcomes",
-        says="The couriers' memory of one channel: what was sent, what may have been, claims, epochs seen",
+        says="The couriers' memory of one channel: what was sent, what may have been, claims, epochs seen, how far it is",
         key="delivery key, birth and turn, with ! between",
         packing="single",
-        types=(OutcomeRecord | CourierClaim | EpochSeen | Started,),
+        types=(OutcomeRecord | CourierClaim | EpochSeen | Started | DoneBefore,),
         per_channel=True,
     ),
     TopicRecords(

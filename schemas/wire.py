@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 from schemas.commands import Answer, AnyCommand
 from schemas.due import DueMessage, Fence
 from schemas.events import Event
-from schemas.outcomes import Ack, CourierClaim, EpochSeen, OutcomeRecord, Started
+from schemas.outcomes import Ack, CourierClaim, DoneBefore, EpochSeen, OutcomeRecord, Started
 from schemas.placed import Placed
 from schemas.rows import Claim, Progress, Row
 from schemas.schedule_rows import ScheduleClaim, ScheduleRow
@@ -65,7 +65,7 @@ _placed = msgspec.json.Decoder(Placed | Claim | Progress)
 _placed_all = msgspec.json.Decoder(list[Placed | Claim | Progress])
 _schedules = msgspec.json.Decoder(ScheduleRow | ScheduleClaim)
 _window = msgspec.json.Decoder(WindowRecord | OwnerRecord)
-_outcome = msgspec.json.Decoder(OutcomeRecord | CourierClaim | EpochSeen | Started)
+_outcome = msgspec.json.Decoder(OutcomeRecord | CourierClaim | EpochSeen | Started | DoneBefore)
 _setting = msgspec.json.Decoder(Setting)
 
 
@@ -221,7 +221,7 @@ def read_schedules(value: bytes) -> ScheduleRow | ScheduleClaim:
     return _own(_schedules, value)  # type: ignore[no-any-return]
 
 
-def read_outcome(value: bytes) -> OutcomeRecord | CourierClaim | EpochSeen | Started:
+def read_outcome(value: bytes) -> OutcomeRecord | CourierClaim | EpochSeen | Started | DoneBefore:
     """One record of a courier's memory."""
     return _own(_outcome, value)  # type: ignore[no-any-return]
 

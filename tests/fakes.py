@@ -7,7 +7,7 @@ from typing import Any
 
 from agents.ports import LogBrokenError, Record, Stored
 from schemas.due import DueMessage
-from schemas.outcomes import Delivered, Outcome, OutcomeRecord, Paced
+from schemas.outcomes import Delivered, DoneBefore, Outcome, OutcomeRecord, Paced
 from schemas.times import ms_of
 
 NOW_MS = 1_790_000_000_000
@@ -109,6 +109,7 @@ class FakeMemory:
         self.applied = 0
         self.claim = -1
         self.epochs: dict[int, int] = {}
+        self.done_before: DoneBefore | None = None
         self.outcomes: dict[str, OutcomeRecord] = {}
         self.paces: dict[str, Paced] = {}
 

@@ -155,6 +155,7 @@ class CourierGrants:
             partition=partition,
             courier=self.slot.path.name,
             pool=self.pools[channel],
+            due_id=self.identity.topics[self.names.due(channel)].id,
             due=self.kafka.log(self.names.due(channel), partition, "due"),
             outcomes=self.kafka.log(self.names.outcomes(channel), partition, "outcomes"),
             dead_letters=self.kafka.log(self.names.dead_letters, partition % self.settings.partitions, "acks"),

@@ -7,7 +7,7 @@ from struct import Struct as Packed
 import msgspec
 from rocksdict import Rdict, ReadOptions, WriteBatch
 
-from schemas.outcomes import OutcomeRecord, Paced
+from schemas.outcomes import DoneBefore, OutcomeRecord, Paced
 from schemas.times import ms_of
 from schemas.wire import read_outcome
 from topology.disk import DiskError, broken, close_database, open_database, wipe_directory
@@ -27,6 +27,7 @@ class Meta(msgspec.Struct, omit_defaults=True):
     applied: int
     claim: int = -1
     epochs: dict[int, int] = {}
+    done_before: DoneBefore | None = None
     format: int = FORMAT
 
 
@@ -46,6 +47,7 @@ class RocksMemory:
         self.applied = meta.applied
         self.claim = meta.claim
         self.epochs: dict[int, int] = dict(meta.epochs)
+        self.done_before = meta.done_before
         self._floor = FINISHED
         self.paces: dict[str, Paced] = self._stored_paces()
 
@@ -64,7 +66,7 @@ class RocksMemory:
         return [None if value is None else _outcome(value) for value in values]
 
     def apply(self, outcomes: Iterable[tuple[str, OutcomeRecord, bytes]], applied: int) -> None:
-        """Take outcomes in (key, record, its bytes), in one write batch with `applied`, `claim` and `epochs`.
+        """Take outcomes in (key, record, its bytes), in one write batch with `applied`, `claim`, `epochs` and `done_before`.
 
         An outcome is never replaced by one that finished at another time; where it is, forgetting looks at the newest.
         """
@@ -79,9 +81,7 @@ class RocksMemory:
                 batch[PACED + paced.flow.encode()] = _encode_meta(paced)
             self._floor = min(self._floor, finished)
         self.applied = applied
-        batch[META] = _encode_meta(
-            Meta(self._cluster_id, self._topic_id, applied=applied, claim=self.claim, epochs=self.epochs)
-        )
+        batch[META] = _encode_meta(self.meta())
         self._write(batch)
 
     def forget(self, before_ms: int) -> int:
@@ -126,7 +126,14 @@ class RocksMemory:
 
     def meta(self) -> Meta:
         """What it knows about itself now."""
-        return Meta(self._cluster_id, self._topic_id, applied=self.applied, claim=self.claim, epochs=self.epochs)
+        return Meta(
+            cluster_id=self._cluster_id,
+            topic_id=self._topic_id,
+            applied=self.applied,
+            claim=self.claim,
+            epochs=self.epochs,
+            done_before=self.done_before,
+        )
 
     def _write(self, batch: WriteBatch) -> None:
         try:

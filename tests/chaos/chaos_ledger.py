@@ -39,6 +39,8 @@ class Asked(Struct):
     id: str
     due_ms: int
     created: str | None = None
+    accepted_ms: int = 0
+    """When the answer was here."""
     changes: list[Change] = []
 
     def accepted(self, kind: str) -> Change | None:
@@ -52,6 +54,10 @@ class Asked(Struct):
     def due(self) -> int:
         edit = self.accepted("edit")
         return self.due_ms if edit is None else edit.due_ms
+
+    def in_time(self) -> bool:
+        """Whether it was accepted before it was due: else it is its sender that is late."""
+        return 0 < self.accepted_ms <= self.due_ms
 
     def expected(self) -> bool:
         """Whether it must arrive."""
@@ -187,12 +193,12 @@ class Ledger:
         )
 
     def lateness_ms(self, begun_ms: int, over_ms: int) -> list[int]:
-        """Of the first arrival of each message due in that time, sorted."""
+        """Of the first arrival of each message due in that time that was accepted before it was due, sorted."""
         found = []
         for id_, arrivals in self.by_id.items():
             asked = self.asked.get(id_)
             if arrivals[0].key in self.refused:
                 continue
-            if asked is not None and begun_ms <= asked.due() < over_ms:
+            if asked is not None and asked.in_time() and begun_ms <= asked.due() < over_ms:
                 found.append(arrivals[0].at_ms - arrivals[0].due_ms)
         return sorted(found)

@@ -1,5 +1,6 @@
 """What chaos ends with: a table by kind of fault, what was counted, and every promise that broke."""
 
+import sys
 from collections import Counter
 from statistics import median
 from typing import Self
@@ -27,6 +28,7 @@ class Report(Struct):
     seconds: float
     asked: int
     accepted: int
+    accepted_after_due: int
     received: int
     cancelled: int
     edited: int
@@ -60,15 +62,14 @@ class Report(Struct):
         broken = ledger.broken(faults) + [Promise("archive", said) for said in unarchived]
         count = Counter(promise.kind for promise in broken)
         answers = ledger.answers()
-        first_ms = sorted(
-            found[0].at_ms - found[0].due_ms for found in ledger.by_id.values() if found[0].key not in ledger.refused
-        )
+        first_ms = ledger.lateness_ms(0, sys.maxsize) or [0]
         return cls(
             seed=seed,
             rounds=len(faults),
             seconds=round(seconds, 1),
             asked=len(ledger.asked),
             accepted=sum(asked.created == "accepted" for asked in ledger.asked.values()),
+            accepted_after_due=sum(a.created == "accepted" and not a.in_time() for a in ledger.asked.values()),
             received=len(ledger.by_id),
             cancelled=answers["cancel cancelled"],
             edited=answers["edit accepted"],
@@ -121,8 +122,8 @@ def shown(report: Report, console: Console) -> None:
     console.print(table)
     figures = Table(show_header=False)
     for name in (
-        "asked", "accepted", "received", "cancelled", "edited", "too_late", "unanswered", "lost", "early", "repeats_raw",
-        "repeats_unexplained", "repeats_at_key_checking_receiver", "untrue", "archive",
+        "asked", "accepted", "accepted_after_due", "received", "cancelled", "edited", "too_late", "unanswered", "lost", "early",
+        "repeats_raw", "repeats_unexplained", "repeats_at_key_checking_receiver", "untrue", "archive",
     ):  # fmt: skip
         figures.add_row(name.replace("_", " "), f"{getattr(report, name):,}")
     figures.add_row("late by p50 / p99 / max, ms", " / ".join(f"{value:.0f}" for value in report.lateness_ms.values()))

@@ -57,7 +57,7 @@ class Traffic:
             self._api,
             headers=self._headers,
             timeout=aiohttp.ClientTimeout(total=12),
-            connector=aiohttp.TCPConnector(limit=64),
+            connector=aiohttp.TCPConnector(limit=1_000),  # a frozen gateway's requests must not wait for each other
         )
         self._tasks = [asyncio.create_task(self._make()), asyncio.create_task(self._change())]
 
@@ -112,6 +112,7 @@ class Traffic:
         asked.created = answer
         if answer != "accepted":
             return
+        asked.accepted_ms = now_ms()
         self.ledger.expect(asked)
         for kind, share in (("cancel", CANCELLED), ("edit", EDITED)):
             if self.random.random() < share:

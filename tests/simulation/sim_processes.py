@@ -172,7 +172,7 @@ class Courier(Process):
     def __init__(self, world: Any, name: str, disks: dict[int, SimMemory]) -> None:
         super().__init__(world, name)
         self.disks = disks
-        self.positions = {log.name: world.committed[log.name] for log in world.due}
+        self.positions = world.due_offsets()
         self.loop_now = world.loop
         self.spawn(self.begin())
         self.parts: dict[str, CourierPartition] = {}

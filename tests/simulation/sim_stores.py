@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from agents.ports import Change, Due, Loaded, ScheduleChange
 from schemas.lifecycle import LIVE
-from schemas.outcomes import OutcomeRecord, Paced
+from schemas.outcomes import DoneBefore, OutcomeRecord, Paced
 from schemas.rows import Row
 from schemas.schedule_rows import ScheduleRow, tend_ms
 from schemas.times import ms_of
@@ -121,6 +121,7 @@ class SimMemory:
     def __init__(self) -> None:
         self.applied, self.claim = 0, -1
         self.epochs: dict[int, int] = {}
+        self.done_before: DoneBefore | None = None
         self.paces: dict[str, Paced] = {}
         self.table: dict[str, OutcomeRecord] = {}
 

@@ -50,6 +50,8 @@ class Scenario:
     stream_faults: int = 3
     breaks: int = 0
     """How often a courier does not hear what became of a write."""
+    lost_offsets: int = 0
+    """How often a courier finds that its group has committed nothing."""
     compactions: int = 2
     emit_agains: int = 1
     early: float = 0.1
@@ -87,6 +89,7 @@ LIMITS = (
 EVERYTHING = Scenario(
     limits=3,
     breaks=3,
+    lost_offsets=2,
     hands=6,
     refusals=14,
     refusal_chance=0.7,
@@ -134,6 +137,7 @@ class World:
                 "stream": self.scenario.stream_faults, "compact": self.scenario.compactions,
                 "again": self.scenario.emit_agains, "hand": self.scenario.hands,
                 "limit": self.scenario.limits, "break": self.scenario.breaks,
+                "offsets": self.scenario.lost_offsets,
             }
         )  # fmt: skip
         self.flows = Flows()
@@ -500,6 +504,14 @@ class World:
         """Only what the group knows as its member may commit."""
         if process is self.scheduler or process is self.courier:
             self.committed[name] = max(self.committed[name], offset)
+
+    def due_offsets(self) -> dict[str, int]:
+        """Where a courier begins, as its group has it."""
+        if self.budget["offsets"] > 0 and self.random.random() < 0.5:
+            self.budget["offsets"] -= 1
+            self.committed -= Counter({log.name: self.committed[log.name] for log in self.due})
+            self.note("the group's offsets are lost")
+        return {log.name: self.committed[log.name] for log in self.due}
 
     # ---- a whole run
 

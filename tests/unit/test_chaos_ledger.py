@@ -95,3 +95,10 @@ def test_what_is_outstanding_is_what_is_missing():
 )
 def test_the_archive_must_say_how_each_accepted_message_ended(ledger, archive, wrong):
     assert len(ledger.unarchived(archive)) == wrong
+
+
+@pytest.mark.parametrize(("accepted_ms", "late"), [(DUE, [5]), (DUE + 1, []), (0, [])])
+def test_what_was_accepted_after_it_was_due_is_late_by_its_sender(accepted_ms, late):
+    ledger = world(took())
+    ledger.asked["m"].accepted_ms = accepted_ms
+    assert ledger.lateness_ms(DUE, DUE + 1) == late

@@ -10,11 +10,11 @@ from fakes import NOW_MS, FakeMemory, settle
 
 from agents import due_inbox
 from agents.courier import NEVER_KNOWN, CourierPartition
-from agents.courier_memory import MemoryAheadError, claim_record
+from agents.courier_memory import MemoryAheadError, claim_record, done_record
 from agents.deliver import make_deliver
 from agents.ports import LogBrokenError, Record
 from schemas.events import Unreadable
-from schemas.outcomes import CourierClaim, Delivered, EpochSeen, OutcomeRecord, RetryLater, Started, Unknown
+from schemas.outcomes import CourierClaim, Delivered, DoneBefore, EpochSeen, OutcomeRecord, RetryLater, Started, Unknown
 from schemas.times import at
 from schemas.wire import NewerRecordError, encode, read_outcome
 
@@ -113,6 +113,33 @@ class TestTakingOver:
         late = world.outcomes.land(laid(outcome(1)))
         await world.give(courier, due("other", epoch=5))
         assert world.outcomes.decoded(read_outcome)[late + 2 :] == [outcome(6)]
+
+    async def test_what_was_done_is_passed_over_though_the_group_forgot_its_offset(self) -> None:
+        world = World()
+        first = await world.recovered()
+        await world.give(first, due("a"))
+        await world.give(first, due("b"))
+        first.abandon()
+        world.done.clear()
+        second = await world.recovered(FakeMemory())
+        assert second.done_before() == 1  # as far as was known when the last outcome was written
+        for offset in (0, 1):
+            world.feed(second, offset)
+        await settle()
+        assert (world.channel.ids(), [ack.id for ack in world.acked()], world.done) == (
+            ["a", "b"],
+            ["a", "b", "b"],
+            [0, 1],
+        )
+
+    @pytest.mark.parametrize(("log", "offset"), [("another", 1), ("", 9)])
+    async def test_how_far_another_log_was_done_says_nothing(self, log: str, offset: int) -> None:
+        world = World()
+        world.outcomes.land(done_record(DoneBefore(log=log, offset=offset)))
+        world.lay(due())
+        courier = await world.recovered()
+        await settle()
+        assert (courier.done_before(), world.channel.ids()) == (1, ["m"])
 
     async def test_a_memory_of_another_log_is_refused(self) -> None:
         memory = FakeMemory()

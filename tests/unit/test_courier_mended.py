@@ -203,3 +203,18 @@ async def test_what_the_stream_does_not_bring_is_read_from_the_log() -> None:
     assert (world.channel.ids(), world.done, courier.done_before()) == (["m"], [], 1)
     world.feed(courier, 0)
     assert (world.channel.ids(), world.done) == (["m"], [0])
+
+
+async def test_what_is_done_and_comes_again_at_length_holds_up_nothing() -> None:
+    world = World()
+    for n in range(20):
+        world.lay(due(f"m{n}"))
+    world.done.extend(range(20))
+    courier = await world.recovered()
+    await settle()
+    world.done.clear()
+    world.lay(due("new"))
+    for offset in range(8):
+        world.feed(courier, offset)
+        await world.clock.advance(1_000)
+    assert (world.channel.ids(), world.done) == (["new"], list(range(8)))
