@@ -238,7 +238,7 @@ async def emit(world: World, watch: Stopwatch, messages: int) -> None:
     watch.begin()
     for owner in world.owners:
         owner.spout.bell.set()
-    await world.until(lambda: sum(len(o.near.armed) for o in world.owners) >= messages)
+    await world.until(lambda: sum(len(o.decider.near.armed) for o in world.owners) >= messages)
     watch.end("arm")
     fences = world.count("due")
     world.clock.ahead_ms = HOUR_MS + 5_000

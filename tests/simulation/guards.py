@@ -10,6 +10,7 @@ from msgspec import structs
 from sim_parts import Parts
 from sim_world import EVERYTHING, Scenario, World
 
+from agents import decider as decider_module
 from agents import owner as owner_module
 from agents import recovery
 from agents.ack_writer import AckWriter
@@ -83,13 +84,13 @@ def horizon_of_assignment() -> list[Swap]:
 
 
 def tells_before_it_writes() -> list[Swap]:
-    write = owner_module.PartitionOwner.write
+    write = decider_module.Decider.write
 
     async def hasty(self: Any, made: Any) -> None:
         await made.tell(self.seat)
         await write(self, made)
 
-    return [(owner_module.PartitionOwner, "write", hasty)]
+    return [(decider_module.Decider, "write", hasty)]
 
 
 def loads_before_it_claims() -> list[Swap]:
@@ -211,13 +212,13 @@ def same_turn_by_hand() -> list[Swap]:
 
 
 def announces_once() -> list[Swap]:
-    decide = owner_module.decide
+    decide = decider_module.decide
 
     def hasty(*given: Any) -> Any:
         found = decide(*given)
         return found if getattr(found, "writes", True) else structs.replace(found, announce=())
 
-    return [(owner_module, "decide", hasty)]
+    return [(decider_module, "decide", hasty)]
 
 
 GUARDS: dict[str, Guard] = {

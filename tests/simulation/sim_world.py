@@ -389,7 +389,7 @@ class World:
     def may_compact(self) -> bool:
         """It leaves records alone for longer than a take-over: the owner runs and has written over what is void."""
         owner = self.scheduler.owner
-        taken = owner.taken
+        taken = owner.decider.taken
         if taken is None or not owner.ready or taken.timetable.next != len(self.timetable.records) or owner.spout.held:
             return False
         return not taken.timetable._voids and not any(

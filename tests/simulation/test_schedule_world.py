@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from schedule_world import failure
 from sim_world import Scenario
 
-from agents.owner import PartitionOwner
+from agents.decider import Decider
 from agents.round import Round
 from agents.schedule_recovery import ScheduleLoader
 from schemas import decide, decide_schedule
@@ -42,7 +42,7 @@ def test_every_run_that_does_not_come_is_told_of_wherever_an_owner_dies():
         assert found is None, f"seed {seed}: {found}"
 
 
-async def cursor_first(self: PartitionOwner, made: Round) -> None:
+async def cursor_first(self: Decider, made: Round) -> None:
     """In place of `write`: the schedules' rows before their occurrences."""
     if made.cursors and self.keeper is not None:
         await self.keeper.write(made.cursors)
@@ -53,7 +53,7 @@ async def cursor_first(self: PartitionOwner, made: Round) -> None:
     await rows_written(self, made)
 
 
-rows_written = PartitionOwner.write
+rows_written = Decider.write
 
 
 def forgets_what_it_found_missed(row: ScheduleRow, seen: ScheduleSeen) -> tuple[Event, ...]:
@@ -87,7 +87,7 @@ def missing(seed: int) -> object:
 
 
 GUARDS = {
-    "occurrences come first, then the cursor": Guard(PartitionOwner, "write", cursor_first, any_world, 0),
+    "occurrences come first, then the cursor": Guard(Decider, "write", cursor_first, any_world, 0),
     "commands of one record have births of their own": Guard(
         Draft, "change", lambda self, _: self.row.changed, any_world, 0
     ),

@@ -3,6 +3,7 @@
 from fakes import FakeLog
 
 from agents.claimed_log import ClaimedLog
+from agents.decider import Decider
 from agents.in_order import InOrder
 from agents.owner import PartitionOwner
 from agents.ports import Record
@@ -27,19 +28,22 @@ class Source:
         self.order = InOrder(low)
 
 
+class Inputs:
+    commands, acks = Source(7), Source(5)
+
+
 async def leaving(
     *, settled: bool, found: tuple[Record, ...] = (), known: tuple[str, ...] = (), to_tell: tuple[str, ...] = ()
 ):
-    owner, log = PartitionOwner.__new__(PartitionOwner), FakeLog()
-    owner.partition, owner.lease, owner.mirror = 0, lambda: True, Mirror()
-    owner.mirror.voids.update(known)
+    owner, decider, log, mirror = object.__new__(PartitionOwner), object.__new__(Decider), FakeLog(), Mirror()
+    mirror.voids.update(known)
     log.land(*found)
-    owner.taken = Taken(0, 0, ClaimedLog(log, is_claim))
-    owner.commands, owner.acks = Source(7), Source(5)
-    owner.to_tell = dict.fromkeys(to_tell)
-    owner.stopping, owner.settled = True, settled
+    decider.mirror, decider.inputs = mirror, Inputs()
+    decider.taken = Taken(0, 0, ClaimedLog(log, is_claim))
+    decider.to_tell = dict.fromkeys(to_tell)
+    owner.partition, owner.lease, owner.decider, owner.settled = 0, lambda: True, decider, settled
     await owner.close()
-    return log, owner.mirror
+    return log, mirror
 
 
 async def test_one_that_ended_in_peace_says_how_far_all_is_done():
