@@ -56,7 +56,7 @@ class Asked(Struct):
         return self.due_ms if edit is None else edit.due_ms
 
     def in_time(self) -> bool:
-        """Whether it was accepted before it was due: else it is its sender that is late."""
+        """Whether it was accepted before it was due: else it waited on its way to the owner, or its sender was late."""
         return 0 < self.accepted_ms <= self.due_ms
 
     def expected(self) -> bool:
@@ -192,13 +192,13 @@ class Ledger:
             for change in asked.changes
         )
 
-    def lateness_ms(self, begun_ms: int, over_ms: int) -> list[int]:
-        """Of the first arrival of each message due in that time that was accepted before it was due, sorted."""
+    def lateness_ms(self, begun_ms: int, over_ms: int, *, in_time: bool = True) -> list[int]:
+        """Of the first arrival of each message due in that time, sorted: of those accepted before they were due, or after."""
         found = []
         for id_, arrivals in self.by_id.items():
             asked = self.asked.get(id_)
             if arrivals[0].key in self.refused:
                 continue
-            if asked is not None and asked.in_time() and begun_ms <= asked.due() < over_ms:
+            if asked is not None and asked.in_time() is in_time and begun_ms <= asked.due() < over_ms:
                 found.append(arrivals[0].at_ms - arrivals[0].due_ms)
         return sorted(found)

@@ -19,6 +19,7 @@ class Kind(Struct):
     recovered_s_max: float = 0.0
     late_ms_max: int = 0
     late_ms_p50: float = 0.0
+    accepted_late_ms_max: int = 0
     repeats: int = 0
 
 
@@ -98,9 +99,11 @@ def _by_fault(world: World, faults: list[Fault]) -> dict[str, Kind]:
     for fault in faults:
         kind = found.setdefault(fault.kind, Kind())
         late = world.ledger.lateness_ms(fault.begun_ms, fault.over_ms) or [0]
+        accepted_late = world.ledger.lateness_ms(fault.begun_ms, fault.over_ms, in_time=False) or [0]
         kind.rounds += 1
         kind.recovered_s_max = max(kind.recovered_s_max, (fault.over_ms - fault.healed_ms) / 1000)
         kind.late_ms_max = max(kind.late_ms_max, late[-1])
+        kind.accepted_late_ms_max = max(kind.accepted_late_ms_max, accepted_late[-1])
         kind.late_ms_p50 = max(kind.late_ms_p50, median(late))
         kind.repeats += sum(len(r) - 1 for r in repeats if fault.begun_ms - 3_000 <= r[0].at_ms <= fault.over_ms)
     return found
@@ -108,7 +111,14 @@ def _by_fault(world: World, faults: list[Fault]) -> dict[str, Kind]:
 
 def shown(report: Report, console: Console) -> None:
     table = Table("fault", title=f"chaos, seed {report.seed}: {report.rounds} rounds in {report.seconds:.0f} s")
-    for name in ("rounds", "caught up after, s", "late by p50, ms", "late by max, ms", "raw repeats"):
+    for name in (
+        "rounds",
+        "caught up after, s",
+        "late by p50, ms",
+        "max, ms",
+        "if accepted after due: max, ms",
+        "raw repeats",
+    ):
         table.add_column(name, justify="right")
     for name, kind in sorted(report.by_fault.items()):
         table.add_row(
@@ -117,6 +127,7 @@ def shown(report: Report, console: Console) -> None:
             f"{kind.recovered_s_max:.1f}",
             f"{kind.late_ms_p50:.0f}",
             str(kind.late_ms_max),
+            str(kind.accepted_late_ms_max),
             str(kind.repeats),
         )
     console.print(table)

@@ -98,7 +98,8 @@ def test_the_archive_must_say_how_each_accepted_message_ended(ledger, archive, w
 
 
 @pytest.mark.parametrize(("accepted_ms", "late"), [(DUE, [5]), (DUE + 1, []), (0, [])])
-def test_what_was_accepted_after_it_was_due_is_late_by_its_sender(accepted_ms, late):
+def test_what_was_accepted_after_it_was_due_is_counted_by_itself(accepted_ms, late):
     ledger = world(took())
     ledger.asked["m"].accepted_ms = accepted_ms
     assert ledger.lateness_ms(DUE, DUE + 1) == late
+    assert ledger.lateness_ms(DUE, DUE + 1, in_time=False) == [5][len(late) :]
