@@ -59,13 +59,15 @@ def main(
     unknown = set(fault or ()) - FAULTS.keys()
     if unknown:
         raise typer.BadParameter(f"there is no fault {unknown.pop()}: use some of {', '.join(FAULTS)}")
+    kinds = _drawn(random.Random(seed), rounds, sorted(fault or FAULTS), many=brokers > 1)
+    if not kinds:
+        raise typer.BadParameter(f"none of these can be made with {brokers} brokers: {', '.join(fault or ())}")
     with tempfile.TemporaryDirectory(prefix="chaos-") as made:
         directory = Path(made) if keep is None else keep / f"{now_ms()}"
         directory.mkdir(parents=True, exist_ok=True)
         world = World(
             directory.resolve(), brokers=brokers, rate=rate, seed=seed, partitions=partitions, session_s=session
         )
-        kinds = _drawn(random.Random(seed), rounds, sorted(fault or FAULTS), many=brokers > 1)
         report = uvloop.run(_run(world, kinds, seed, minutes))
     shown(report, Console())
     if json_ is not None:
@@ -77,7 +79,7 @@ def _drawn(rng: random.Random, rounds: int, kinds: list[str], *, many: bool) -> 
     """Each kind as often as the others, in an order of the seed's."""
     possible = [kind for kind in kinds if not (many and kind in ONE_BROKER_ONLY)]
     drawn: list[str] = []
-    while len(drawn) < rounds:
+    while possible and len(drawn) < rounds:
         drawn += rng.sample(possible, len(possible))
     return drawn[:rounds]
 
