@@ -51,7 +51,9 @@ def add(
     """  # noqa: D301  click wants the character
     if expires_at and expires_in:
         raise UserError("--expires-at and --expires-in exclude each other: give one")
-    until = after(expires_in, SystemClock().now_ms()) if expires_in else expires_at and moment(expires_at)
+    until = (
+        after(expires_in, SystemClock().now_ms()) if expires_in else expires_at and moment(expires_at, "--expires-at")
+    )
     wanted = {"name": name, "scopes": [each.value for each in scope or (ScopeName.READ, ScopeName.WRITE)]}
     done = ApiClient(url, api_key).call("POST", "/v1/keys", wanted | ({"expires_at": until} if until else {}))
     if as_json:

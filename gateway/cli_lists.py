@@ -48,7 +48,7 @@ def list_(
     """  # noqa: D301  click wants the character
     given = {
         "state": state, "account": account, "tag": tag, "channel": channel, "q": prefix,
-        "due_from": moment(due_from) if due_from else None, "due_to": moment(due_to) if due_to else None,
+        "due_from": moment(due_from, "--due-from") if due_from else None, "due_to": moment(due_to, "--due-to") if due_to else None,
         "order": "desc" if latest else None,
     }  # fmt: skip
     pages = _pages(ApiClient(url, api_key), "/v1/messages", given, ALL_PAGE if every else limit, cursor)
@@ -108,14 +108,21 @@ def _show(
         elif as_json:
             print_json(page)
         else:
-            rows = table(*columns)
-            for one in found:
-                rows.add_row(*(escape(str(cell)) for cell in cells(one)))
-            console().print(rows)
+            _print_rows(columns, [cells(one) for one in found], f"No {name.replace('_', ' ')}.")
         if not every:
             if not as_json:
                 _say_end(page, len(found))
             return
+
+
+def _print_rows(columns: tuple[str, ...], rows: list[tuple[Any, ...]], none: str) -> None:
+    if not rows:
+        console().print(none)
+        return
+    shown = table(*columns)
+    for cells in rows:
+        shown.add_row(*(escape(str(cell)) for cell in cells))
+    console().print(shown)
 
 
 def _say_end(page: dict[str, Any], count: int) -> None:

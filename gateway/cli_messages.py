@@ -10,7 +10,8 @@ from rich.markup import escape
 
 from gateway.client import ApiClient
 from gateway.errors import UserError
-from gateway.output import AsJson, console, print_json, table
+from gateway.output import AsJson, console, print_json
+from gateway.told import local, moments, story
 from gateway.when import after, distance, moment
 from topology.clock import SystemClock
 
@@ -68,7 +69,7 @@ def send(
     given = content(body, content_type) | {
         "id": id_, "due_at": _due(at, in_, "--at or --in"), "channel": channel, "to": to, "account": account,
         "flow": flow, "headers": headers(header), "tags": tag, "priority": priority,
-        "expires_at": moment(expires_at) if expires_at else None, "allow_past": allow_past or None,
+        "expires_at": moment(expires_at, "--expires-at") if expires_at else None, "allow_past": allow_past or None,
     }  # fmt: skip
     wanted = {name: value for name, value in given.items() if value is not None}
     done = ApiClient(url, api_key).call("POST", "/v1/messages", wanted, Idempotency_Key=key)
@@ -96,16 +97,12 @@ def show(id_: Id, url: Url = URL, api_key: ApiKey = None, as_json: AsJson = Fals
     )
     if "body" in found:
         out.print(f"body      {escape(msgspec.json.encode(found['body']).decode()[:200])}")
-    deliveries = table("target", "channel", "to", "state", "due", "attempts", "last response")
-    for d in found["deliveries"]:
-        said = (d["last_response"] or {}).get("status") or ""
-        last = f"{said} {d['reason']}".strip()
-        cells = (d["target"], d["channel"], d["to"], d["state"], _short(d["due_at"]), d["attempts"], last)
-        deliveries.add_row(*(escape(str(cell)) for cell in cells))
-    out.print(deliveries)
-    for moment_ in found["timeline"]:
-        target = f" target {moment_['target']}" if "target" in moment_ else ""
-        out.print(f"[dim]{_short(moment_['at'])}[/]  {moment_['what']}{target}  {escape(moment_.get('note', ''))}")
+    for d, sentence in zip(found["deliveries"], story(found), strict=True):
+        to = f" to {d['to']}" if d["to"] else ""
+        out.print(f"target {d['target']}  {escape(d['channel'] + to)}: {d['state']}, attempts {d['attempts']}")
+        out.print(f"          {escape(sentence)}")
+    for when, what, why in moments(found):
+        out.print(f"[dim]{when}[/]  {escape(what)}  {escape(why)}".rstrip())
 
 
 def edit(
@@ -134,7 +131,7 @@ def edit(
     """  # noqa: D301  click wants the character
     given = content(body, content_type) | {
         "due_at": _due(at, in_, "") if at or in_ else None, "to": to, "headers": headers(header), "tags": tag,
-        "priority": priority, "expires_at": moment(expires_at) if expires_at else None,
+        "priority": priority, "expires_at": moment(expires_at, "--expires-at") if expires_at else None,
     }  # fmt: skip
     changes = {name: value for name, value in given.items() if value is not None}
     if not changes:
@@ -174,14 +171,9 @@ def _due(at: str | None, in_: str | None, wanted: str) -> str:
     raise UserError(f"no due time: give {wanted}, as in --in 30s")
 
 
-def _short(when: str) -> str:
-    """To the millisecond, as it is kept."""
-    return when.replace("000Z", "Z") if "." in when else when
-
-
 def due_text(due_at: str) -> str:
-    """`due 2026-11-24T08:00:00Z (in 2 h)`."""
-    return f"due {_short(due_at)} ({distance(due_at, SystemClock().now_ms())})"
+    """`due 2026-11-24 08:00:00.000 UTC (in 2 h)`."""
+    return f"due {local(due_at)} ({distance(due_at, SystemClock().now_ms())})"
 
 
 def content(body: str | None, content_type: str | None) -> dict[str, Any]:

@@ -133,7 +133,7 @@ def backfill(
     Examples:
       clepsydra schedules backfill nightly --from 2027-03-20T00:00:00Z --to 2027-03-27T00:00:00Z
     """  # noqa: D301  click wants the character
-    period = {"from": moment(from_), "to": moment(to)}
+    period = {"from": moment(from_, "--from"), "to": moment(to, "--to")}
     done = ApiClient(url, api_key).call("POST", f"{path_of(id_)}/backfill", period, Idempotency_Key=key)
     if as_json:
         print_json(done)

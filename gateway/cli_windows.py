@@ -47,7 +47,7 @@ def windows(
       clepsydra windows --from 2026-11-24T07:00:00Z --to 2026-11-24T09:00:00Z --json
     """  # noqa: D301  click wants the character
     client = ApiClient(url, api_key)
-    asked = {name: moment(text) for name, text in (("from", from_), ("to", to)) if text is not None}
+    asked = {name: moment(text, f"--{name}") for name, text in (("from", from_), ("to", to)) if text is not None}
     path = f"/v1/windows?{urlencode(asked)}" if asked else "/v1/windows"
     if as_json:
         print_json(client.call("GET", path))

@@ -112,7 +112,12 @@ async def _archive(settings: Settings) -> AsyncIterator[Finding]:
 
     if settings.postgres is None:
         remedy = "set CLEPSYDRA_POSTGRES and run `clepsydra worker archivist`, if lists are wanted"
-        yield Finding("archive", "note", "none: lists and searches answer 503, all else works", remedy)
+        yield Finding(
+            "archive",
+            "note",
+            "CLEPSYDRA_POSTGRES is not set here: a gateway started so answers lists and searches with 503, all else works",
+            remedy,
+        )
         return
     try:
         status = await read_status(settings)

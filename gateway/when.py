@@ -12,14 +12,15 @@ UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 
 
-def moment(text: str) -> str:
-    """An RFC 3339 time with an offset, as it was given. Raises UserError."""
+def moment(text: str, option: str = "--at") -> str:
+    """An RFC 3339 time with an offset, as it was given to `option`. Raises UserError."""
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        raise UserError(f"--at {text!r} is no time: write 2026-11-24T08:00:00+01:00 or ...Z, or use --in") from None
+        instead = ", or use --in" if option == "--at" else ""
+        raise UserError(f"{option} {text!r} is no time: write 2026-11-24T08:00:00+01:00 or ...Z{instead}") from None
     if found.tzinfo is None:
-        raise UserError(f"--at {text!r} has no offset: add one, as in {text}Z or {text}+01:00")
+        raise UserError(f"{option} {text!r} has no offset: add one, as in {text}Z or {text}+01:00")
     return found.isoformat()
 
 

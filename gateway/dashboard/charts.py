@@ -69,7 +69,7 @@ def _options(scale: str, series: list[dict[str, Any]]) -> dict[str, Any]:
 
 AXIS_LABEL = (
     "{color: '#8593a3', hideOverlap: true,"
-    " formatter: t => new Date(t).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit'})}"
+    " formatter: t => new Date(t).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit', hour12: false})}"
 )
 """Minutes in the time zone of whoever looks."""
 

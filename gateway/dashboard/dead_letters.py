@@ -8,7 +8,7 @@ from gateway.dashboard.api import path_of
 from gateway.dashboard.frame import fault_line, page_frame
 from gateway.dashboard.search import open_message
 from gateway.dashboard.session import Page
-from gateway.dashboard.told import local
+from gateway.told import local
 
 COLUMNS = ("id", "target", "state", "channel", "reason", "attempts", "since")
 ACTIONS = (

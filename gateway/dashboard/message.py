@@ -8,11 +8,11 @@ from nicegui import ui
 from gateway.dashboard.api import ClepsydraError, path_of
 from gateway.dashboard.frame import page_frame, state_badge
 from gateway.dashboard.session import Page
-from gateway.dashboard.told import local, moments, story
+from gateway.told import local, moments, story
 
 LOOK_S = 2.0
 OPEN = ("scheduled", "retrying", "emitted")
-COLUMNS = ("target", "channel", "to", "state", "due", "attempts", "late", "answer")
+COLUMNS = ("target", "channel", "to", "state", "due, or next try", "attempts", "first try late by", "answer")
 
 
 class MessagePage:
@@ -170,8 +170,8 @@ def delivery_row(d: dict[str, Any]) -> dict[str, Any]:
         "channel": d["channel"],
         "to": d["to"],
         "state": d["state"],
-        "due": local(d["due_at"]),
+        "due, or next try": local(d["due_at"]),
         "attempts": d["attempts"],
-        "late": "-" if late is None else f"{late} ms",
+        "first try late by": "-" if late is None else f"{late} ms",
         "answer": said or d["reason"] or "-",
     }

@@ -35,7 +35,9 @@ class Overview:
                 self.tiles = {name: tile(name) for name in TILES}
             with ui.element("section").classes("panel"):
                 ui.label("Messages by due minute").classes("title")
-                ui.label("An hour back, an hour ahead. Click a bar for its messages.").classes("soft")
+                ui.label("An hour back, an hour ahead, in your time zone. Click a bar for its messages.").classes(
+                    "soft"
+                )
                 self.counts = count_chart(self._open_minute)
             with ui.element("section").classes("panel"):
                 ui.label("How late they went out").classes("title")
@@ -82,6 +84,7 @@ class Overview:
             "Due within an hour": f"{sum(p['pending'].get(h, 0) for p in partitions for h in ('1m', '1h')):,}",
             "Pending in all": f"{total(partitions, 'pending'):,}",
             "Sent this hour": f"{sum(w['delivered'] for w in past):,}",
+            "To be retried": f"{sum(parts(w)['retrying'] for w in past):,}",
             "Failed this hour": f"{sum(parts(w)['failed'] for w in past):,}",
             "p99 of the last minute": span(last and last["lateness_ms_p99"]),
         }
@@ -110,10 +113,11 @@ TILES = (
     "Due within an hour",
     "Pending in all",
     "Sent this hour",
+    "To be retried",
     "Failed this hour",
     "p99 of the last minute",
 )
-CHANNEL_COLUMNS = ("channel", "in flight", "waiting", "per second", "delivered", "retrying", "failed", "breakers")
+CHANNEL_COLUMNS = ("channel", "in flight", "waiting", "per second", "delivered", "retries", "failed", "breakers")
 LEFT = ("owner", "since", "channel", "silent since", "tried again")
 BREAKER_COLUMNS = ("endpoint", "channel", "failures", "silent since", "tried again")
 PARTITION_COLUMNS = ("partition", "owner", "since", "rows", "overdue", "commands")
@@ -145,7 +149,7 @@ def channel_row(name: str, row: dict[str, int], before: dict[str, int], seconds:
         "waiting": f"{row.get('waiting', 0):,}",
         "per second": f"{rate(before.get('delivered', 0), row.get('delivered', 0), seconds):,.1f}",
         "delivered": f"{row.get('delivered', 0):,}",
-        "retrying": f"{row.get('retrying', 0):,}",
+        "retries": f"{row.get('retrying', 0):,}",
         "failed": f"{row.get('dead', 0) + row.get('unknown', 0):,}",
         "breakers": f"{row['breakers']:,} open" if row.get("breakers") else "-",
     }

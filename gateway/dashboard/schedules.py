@@ -7,7 +7,7 @@ from nicegui import ui
 from gateway.dashboard.api import path_of
 from gateway.dashboard.frame import fault_line, page_frame
 from gateway.dashboard.session import Page
-from gateway.dashboard.told import local
+from gateway.told import local
 
 COLUMNS = ("id", "recurrence", "zone", "next", "state", "note")
 HISTORY_COLUMNS = ("nominal", "state", "at", "reason")

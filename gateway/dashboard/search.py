@@ -7,7 +7,7 @@ from nicegui import ui
 
 from gateway.dashboard.frame import fault_line, page_frame
 from gateway.dashboard.session import Page
-from gateway.dashboard.told import local
+from gateway.told import local
 
 STATES = ("", "scheduled", "emitted", "retrying", "delivered", "partial", "dead", "unknown", "expired", "cancelled")
 FIELDS = ("account", "tag", "channel", "due_from", "due_to")

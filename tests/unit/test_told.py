@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.dashboard.message import changes_of
-from gateway.dashboard.told import local, moments, story
+from gateway.told import local, moments, story
 
 DUE = "2026-11-24T12:00:00Z"
 
@@ -33,6 +33,14 @@ PUT_OFF = {"at": DUE, "what": "deferred", "note": "waiting for its slot at 12:00
             "Delivered, put off 1 time before (waiting for its slot at 12:00:04).",
         ),
         ({"state": "dead", "attempts": 1, "reason": "400"}, (), "Given up after 1 attempt: 400."),
+        (
+            {"state": "retrying", "attempts": 2, "reason": "503", "last_response": {"body": "we are\nmoving"}}, (),
+            "Waits until 2026-11-24 12:00:00.000 UTC after 2 attempts: 503 (we are moving).",
+        ),
+        (
+            {"state": "dead", "attempts": 1, "reason": "400", "last_response": {"body": "x" * 201}}, (),
+            f"Given up after 1 attempt: 400 ({'x' * 200}...).",
+        ),
         ({"state": "unknown"}, (), "Perhaps sent, and nobody knows: no response came back. A person decides."),
         ({"state": "cancelled"}, (), "Cancelled."),
     ],

@@ -7,6 +7,8 @@ from typing import Any
 from gateway.dashboard.figures import span
 
 LATE_MS = 1_000
+ANSWER_SHOWN = 200
+"""Characters of what a receiver answered."""
 WHAT = {
     "scheduled": "accepted",
     "edited": "edited",
@@ -42,17 +44,25 @@ def _said(d: Mapping[str, Any], message: Mapping[str, Any]) -> str:
         case "delivered":
             return f"delivered{_lateness(d, message)}."
         case "scheduled" | "retrying" if d["reason"]:
-            return f"waits until {local(d['due_at'])}: {d['reason']}."
+            tried = f" after {_attempts(d)}" if d["attempts"] else ""
+            return f"waits until {local(d['due_at'])}{tried}: {_why(d)}."
         case "scheduled" | "retrying":
             return f"is due at {local(d['due_at'])}."
         case "emitted":
             return "is in a courier's hands now."
         case "dead":
-            return f"given up after {_attempts(d)}: {d['reason'] or 'it was refused'}."
+            return f"given up after {_attempts(d)}: {_why(d) or 'it was refused'}."
         case "unknown":
             return f"perhaps sent, and nobody knows: {d['reason'] or 'no response came back'}. A person decides."
         case state:
             return f"{state}{': ' + d['reason'] if d['reason'] else ''}."
+
+
+def _why(d: Mapping[str, Any]) -> str:
+    """The reason, and how the receiver put it."""
+    answer = " ".join(((d.get("last_response") or {}).get("body") or "").split())
+    more = "..." if len(answer) > ANSWER_SHOWN else ""
+    return f"{d['reason']} ({answer[:ANSWER_SHOWN]}{more})" if answer and d["reason"] else str(d["reason"] or answer)
 
 
 def _lateness(d: Mapping[str, Any], message: Mapping[str, Any]) -> str:
