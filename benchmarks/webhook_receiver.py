@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from typing import cast
 
 import httptools
 import uvloop
@@ -20,7 +21,7 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's are none by their class
 
     def data_received(self, data: bytes) -> None:
         self._parser.feed_data(data)
@@ -31,7 +32,6 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         self._notes.take(self._key)
-        assert isinstance(self._transport, asyncio.Transport)
         self._transport.write(ANSWER)
 
 
