@@ -16,36 +16,52 @@ COLUMNS = ("target", "channel", "to", "state", "due, or next try", "attempts", "
 
 
 class MessagePage:
-    """Built once, filled anew every two seconds while the message is open."""
+    """Looked at every two seconds while the message is open, and drawn anew when it has changed."""
 
     def __init__(self, page: Page, message_id: str) -> None:
         self.page, self.id = page, message_id
-        self.seen: dict[str, Any] | None = None
+        self.seen: dict[str, Any] = {}
+        self.fault = ""
 
     async def build(self) -> None:
         """Makes the page."""
         with page_frame("/messages"):
-            await self.content()
+            self.lasting = ui.element()
+            """Holds the dialogs: what is drawn anew would take them along."""
+            await self._read()
+            self.content()
             ui.timer(LOOK_S, self.look_again, immediate=False)
 
     async def look_again(self) -> None:
         """While something can still happen."""
-        if self.seen is not None and self.seen["state"] in OPEN:
+        if self.fault or self.seen["state"] in OPEN:
+            await self._look()
+
+    async def _look(self) -> None:
+        before = (self.seen, self.fault)
+        await self._read()
+        if (self.seen, self.fault) != before:
             await self.content.refresh()
 
-    @ui.refreshable_method
-    async def content(self) -> None:
-        """All of it, as its owner knows it now."""
+    async def _read(self) -> None:
         try:
-            self.seen = message = await self.page.read(path_of("messages", self.id))
+            self.seen = await self.page.read(path_of("messages", self.id))
+            self.fault = ""
         except ClepsydraError as fault:
-            ui.label(str(fault)).classes("panel bad verdict").props("role=alert")
+            self.fault = str(fault)
+
+    @ui.refreshable_method
+    def content(self) -> None:
+        """All of it, as its owner knew it at the last look."""
+        if self.fault:
+            ui.label(self.fault).classes("panel bad verdict").props("role=alert")
+        if not self.seen:
             return
-        self._head(message)
+        self._head(self.seen)
         with ui.element("div").classes("two"):
-            self._timeline(message)
-            self._content_panel(message)
-        self._deliveries(message)
+            self._timeline(self.seen)
+            self._content_panel(self.seen)
+        self._deliveries(self.seen)
 
     def _head(self, message: dict[str, Any]) -> None:
         with ui.element("section").classes("panel"):
@@ -105,30 +121,29 @@ class MessagePage:
 
     # ---- changes
 
-    async def _changed(self, done: str, method: str, action: str = "", body: Any = None, **headers: str) -> None:
-        if await self.page.tried(done, method, path_of("messages", self.id, action), body, **headers):
-            await self.content.refresh()
+    async def _changed(self, done: str, method: str, path: str, body: Any = None, **headers: str) -> None:
+        with self.lasting:
+            if await self.page.tried(done, method, path, body, **headers):
+                await self._look()
 
     async def _cancel(self) -> None:
-        with ui.dialog() as dialog, ui.card():
+        with self.lasting, ui.dialog() as dialog, ui.card():
             ui.label("Cancel this message? What was not handed over is never sent.")
             with ui.row():
                 ui.button("Cancel the message", on_click=lambda: dialog.submit(True)).props("color=negative")
                 ui.button("Keep it", on_click=lambda: dialog.submit(False)).props("flat")
         if await dialog:
-            await self._changed("Cancelled", "DELETE")
+            await self._changed("Cancelled", "DELETE", path_of("messages", self.id))
 
     async def _send_now(self) -> None:
-        await self._changed("Due now", "POST", "/send-now")
+        await self._changed("Due now", "POST", path_of("messages", self.id, "/send-now"))
 
     async def _retry(self) -> None:
-        if await self.page.tried("It is tried again", "POST", path_of("dead-letters", self.id, "/retry")):
-            await self.content.refresh()
+        await self._changed("It is tried again", "POST", path_of("dead-letters", self.id, "/retry"))
 
     async def _edit(self) -> None:
-        assert self.seen is not None
         seen = self.seen
-        with ui.dialog() as dialog, ui.card().style("width: 560px; max-width: 94vw"):
+        with self.lasting, ui.dialog() as dialog, ui.card().style("width: 560px; max-width: 94vw"):
             ui.label("Edit").classes("title")
             due = ui.input("Due at (RFC 3339 with offset)", value=seen["due_at"]).classes("w-full")
             raw = msgspec.json.encode(seen.get("body")).decode()
@@ -146,7 +161,8 @@ class MessagePage:
                 ui.button("Leave it", on_click=lambda: dialog.submit(None)).props("flat")
         changes = await dialog
         if changes:
-            await self._changed("Changed", "PATCH", body=changes, If_Match=f'"{seen["revision"]}"')
+            revision = f'"{seen["revision"]}"'
+            await self._changed("Changed", "PATCH", path_of("messages", self.id), changes, If_Match=revision)
 
 
 def changes_of(seen: dict[str, Any], due_at: str, body: str) -> dict[str, Any]:

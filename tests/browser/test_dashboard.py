@@ -80,6 +80,26 @@ def test_a_message_is_found_edited_and_cancelled(dev, receiver, open_browser):
     assert browser.errors() == []
 
 
+def test_who_takes_time_over_an_edit_keeps_what_was_written_and_overwrites_nobody(dev, receiver, open_browser):
+    """The page looks every two seconds, and once drew itself anew over whoever was writing."""
+    dev.send(id="slowly", due_at=soon(3600), channel="webhook", to=receiver.url, body={"text": "first"})
+    browser = open_browser()
+    browser.log_in()
+    browser.open("/message/slowly")
+    browser.button("Edit").click()
+    field = browser.find("textarea")
+    field.send_keys(Keys.CONTROL, "a")
+    field.send_keys('{"text": "mine"}')
+    theirs = dev.api.patch("/v1/messages/slowly", json={"body": {"text": "theirs"}})
+    assert theirs.status_code == 200, theirs.text
+    browser.sees("revision 2")
+    assert field.get_attribute("value") == '{"text": "mine"}'
+    browser.button("Save").click()
+    browser.sees("It was changed meanwhile")
+    assert dev.api.get("/v1/messages/slowly").json()["body"] == {"text": "theirs"}
+    assert browser.errors() == []
+
+
 def test_what_is_no_json_is_told_in_the_dialog_and_nothing_is_changed(dev, receiver, open_browser):
     dev.send(id="kept", due_at=soon(3600), channel="webhook", to=receiver.url, body="as it is")
     browser = open_browser()
