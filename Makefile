@@ -1,6 +1,8 @@
 # Everything runs from .venv, which `install` makes; only python3 (3.11 or newer) and make are needed.
 PYTHON ?= python3
 JOBS ?= 2
+# Tests that start servers mostly wait: three at a time keep two cores busy.
+SLOW_JOBS ?= 3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -31,7 +33,7 @@ dev: $(STAMP) ## Start everything on this machine; Ctrl-C stops it
 	$(BIN)/clepsydra dev
 
 test: check ## check, then the tests that start real servers
-	$(BIN)/pytest $(SLOW)
+	$(BIN)/pytest $(SLOW) -n $(SLOW_JOBS) --dist loadfile
 
 check: $(STAMP) ## Formatting, lint, types, layers, unit tests and the simulation: no servers, two or three minutes
 	$(BIN)/ruff format --check .
