@@ -121,10 +121,12 @@ class MessagePage:
 
     # ---- changes
 
-    async def _changed(self, done: str, method: str, path: str, body: Any = None, **headers: str) -> None:
+    async def _changed(self, done: str, method: str, path: str, body: Any = None, **headers: str) -> bool:
         with self.lasting:
-            if await self.page.tried(done, method, path, body, **headers):
+            changed = await self.page.tried(done, method, path, body, **headers)
+            if changed:
                 await self._look()
+        return changed
 
     async def _cancel(self) -> None:
         with self.lasting, ui.dialog() as dialog, ui.card():
@@ -132,7 +134,7 @@ class MessagePage:
             with ui.row():
                 ui.button("Cancel the message", on_click=lambda: dialog.submit(True)).props("color=negative")
                 ui.button("Keep it", on_click=lambda: dialog.submit(False)).props("flat")
-        if await dialog:
+        if await answer_of(dialog):
             await self._changed("Cancelled", "DELETE", path_of("messages", self.id))
 
     async def _send_now(self) -> None:
@@ -150,19 +152,29 @@ class MessagePage:
             body = ui.textarea("Body (JSON; a text in quotes)", value=raw).classes("w-full mono")
             fault = ui.label().classes("text-negative")
 
-            def submit() -> None:
+            async def save() -> None:
                 try:
-                    dialog.submit(changes_of(seen, due.value, body.value))
+                    changes = changes_of(seen, due.value, body.value)
                 except msgspec.DecodeError as error:
                     fault.set_text(f"The body is not JSON: {error}")
+                    return
+                revision = f'"{seen["revision"]}"'
+                path = path_of("messages", self.id)
+                if not changes or await self._changed("Changed", "PATCH", path, changes, If_Match=revision):
+                    dialog.close()
 
             with ui.row():
-                ui.button("Save", on_click=submit)
-                ui.button("Leave it", on_click=lambda: dialog.submit(None)).props("flat")
-        changes = await dialog
-        if changes:
-            revision = f'"{seen["revision"]}"'
-            await self._changed("Changed", "PATCH", path_of("messages", self.id), changes, If_Match=revision)
+                ui.button("Save", on_click=save)
+                ui.button("Leave it", on_click=dialog.close).props("flat")
+        await answer_of(dialog)
+
+
+async def answer_of(dialog: ui.dialog) -> Any:
+    """What a dialog was closed with; then it is gone, if it did not go with the page."""
+    answer = await dialog
+    if not dialog.is_deleted:
+        dialog.delete()
+    return answer
 
 
 def changes_of(seen: dict[str, Any], due_at: str, body: str) -> dict[str, Any]:

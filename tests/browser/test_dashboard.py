@@ -96,7 +96,15 @@ def test_who_takes_time_over_an_edit_keeps_what_was_written_and_overwrites_nobod
     assert field.get_attribute("value") == '{"text": "mine"}'
     browser.button("Save").click()
     browser.sees("It was changed meanwhile")
+    assert field.get_attribute("value") == '{"text": "mine"}', "what is refused is still there to be copied"
     assert dev.api.get("/v1/messages/slowly").json()["body"] == {"text": "theirs"}
+    browser.button("Leave it").click()
+    browser.until(lambda: not browser.driver.find_elements(By.CSS_SELECTOR, "textarea"), "the dialog's end")
+    browser.button("Edit").click()
+    browser.find("textarea").send_keys(Keys.CONTROL, "a")
+    browser.find("textarea").send_keys('{"text": "both"}')
+    browser.button("Save").click()
+    browser.sees('"text": "both"')
     assert browser.errors() == []
 
 
