@@ -172,7 +172,7 @@ class EmbeddedKafka:
         return port
 
     def _format(self, java: Path, jars: list[Path], aot: Path, properties: Path) -> None:
-        new_aot = None if aot.exists() else self.data / "new.aot"
+        new_aot = None if aot.exists() else aot.with_name(f"{aot.name}.{uuid.uuid4().hex}")
         command = format_command(
             java,
             jars,
@@ -187,7 +187,7 @@ class EmbeddedKafka:
             remedy = f"Look at {self._log_dir}; --fresh starts with an empty one."
             raise EmbeddedKafkaError(f"Kafka cannot format {self._log_dir}", why=why, remedy=remedy)
         if new_aot is not None and new_aot.exists():
-            shutil.move(new_aot, aot)
+            new_aot.replace(aot)  # in one step: another process may be reading the one that is there
 
     def _spawn(self, command: list[str]) -> None:
         with self.log.open("ab") as log:
