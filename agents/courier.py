@@ -38,8 +38,8 @@ from schemas.outcomes import (
 )
 from schemas.times import MILLISECOND
 
-PAUSES_MAX = 50
-"""Of the writer of outcomes, while there is something to send; each is some milliseconds."""
+HERD_WAIT = timedelta(seconds=1)
+"""An outcome waits so long, at the most, for a herd to be in hand: what a kill takes of it is sent again."""
 HERD = 500
 """Messages of all partitions within a pause: while so many come, more are on their way."""
 CHUNK = 50
@@ -255,12 +255,10 @@ class CourierPartition(CourierGuards):
     async def _collect(self) -> None:
         """What waits to be sent goes first, for a while: a herd is in hand before its outcomes are written."""
         assert self._pause is not None
-        for _ in range(PAUSES_MAX):
-            if self.pool.in_hand.full():
-                return
+        while not self.pool.in_hand.full() and self._writer.waits_since() + HERD_WAIT > self.pool.now():
             taken = self.pool.taken
             await self._pause()
-            if not self.inbox and not self.pool.waiting() and self.pool.taken - taken < HERD:
+            if not self.inbox and self.pool.taken - taken < HERD:
                 return
 
     async def _take_records(self) -> None:

@@ -68,6 +68,10 @@ class OutcomeWriter:
         self._told.append(job)
         self._duty.wake()
 
+    def waits_since(self) -> datetime:
+        """When the send was over whose outcome waits at the head. Raises IndexError where none waits."""
+        return self._told[0].ended
+
     def note(self, note: Note) -> None:
         """Write another record."""
         self._notes.append(note)

@@ -66,10 +66,6 @@ class SendPool:
         self._jobs.extend(jobs)
         self._more()
 
-    def waiting(self) -> int:
-        """Jobs that nobody has begun."""
-        return len(self._jobs)
-
     async def stop(self) -> None:
         """Cancel what is under way: partitions have stopped before, or are abandoned."""
         self._early.cancel()

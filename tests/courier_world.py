@@ -1,6 +1,6 @@
 """A due partition, its courier and all around it, in memory."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fakes import NOW_MS, FakeChannel, FakeClock, FakeLog, FakeMemory, settle
@@ -73,7 +73,11 @@ class World:
         self.flows.put(key, Flow(key=key, limits=FlowLimits(**limits), set_at=at(self.clock.ms)))
 
     def courier(
-        self, memory: FakeMemory | None = None, pool: SendPool | None = None, unrecorded: Unrecorded | None = None
+        self,
+        memory: FakeMemory | None = None,
+        pool: SendPool | None = None,
+        unrecorded: Unrecorded | None = None,
+        pause: Callable[[], Awaitable[None]] | None = None,
     ) -> CourierPartition:
         """A new courier, not recovered, which begins after what is done; what it is fed goes through `feed`."""
         writer = self._ack_writer(self.acks, self.broken.append)
@@ -93,6 +97,7 @@ class World:
             partitions=4,
             since=max(self.done, default=-1) + 1,
             unrecorded=unrecorded,
+            pause=pause,
         )
 
     async def recovered(self, memory: FakeMemory | None = None) -> CourierPartition:

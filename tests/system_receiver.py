@@ -47,7 +47,8 @@ class Receiver:
         self.url = ""
 
     async def __aenter__(self) -> Self:
-        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0.1)
+        self._server = web.Server(self._handle, access_log=None)
+        self._runner = web.ServerRunner(self._server, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0, backlog=2048)
         await site.start()
@@ -57,6 +58,11 @@ class Receiver:
     async def __aexit__(self, *_: object) -> None:
         self.open.set()
         await self._runner.cleanup()
+
+    @property
+    def connected(self) -> bool:
+        """Whether anybody's connection is open; of who was killed it is until all that was sent is read."""
+        return bool(self._server.connections)
 
     async def _handle(self, request: web.BaseRequest) -> web.Response:
         at_ms = time.time_ns() // 1_000_000

@@ -6,8 +6,11 @@ import pytest
 from courier_world import World, due
 from fakes import settle
 
+from agents.courier import HERD, HERD_WAIT
 from agents.in_hand import InHand
 from agents.send_pool import SendPool
+from schemas.times import MILLISECOND
+from topology.courier import PAUSE_MS
 
 
 def test_it_is_full_by_count_or_by_size():
@@ -57,3 +60,33 @@ async def test_a_courier_that_lets_go_gives_back_what_it_had_in_hand():
     assert pool.in_hand.count == 1
     courier.abandon()
     assert (pool.in_hand.count, pool.in_hand.bytes) == (0, 0)
+
+
+async def test_what_waits_for_a_place_at_a_slow_receiver_is_no_herd():
+    """Outcomes waited for it, a second for each thousand: a kill had the more sent again the longer it went."""
+    world = World(concurrency=1)
+    world.channel.hold("hangs")
+    courier = world.courier(pause=lambda: world.clock.sleep_ms(PAUSE_MS))
+    await courier.recover()
+    await world.give(courier, *(due(f"m{n}") for n in range(10)), due("hangs"), due("waits"))
+    assert world.recorded() == []
+    await world.clock.advance(PAUSE_MS)
+    await settle()
+    assert len(world.recorded()) == 10
+
+
+async def test_in_a_herd_that_does_not_end_no_outcome_waits_longer_than_it_may():
+    world = World(concurrency=HERD)
+    courier = world.courier(pause=lambda: world.clock.sleep_ms(100))
+    await courier.recover()
+    longest, ended_ms = 0, [world.clock.ms] * HERD
+    await world.give(courier, *(due(f"first-{k}") for k in range(HERD)))
+    for n in range(25):
+        await world.give(courier, *(due(f"m{n}-{k}") for k in range(HERD)))
+        ended_ms += [world.clock.ms] * HERD
+        while len(world.channel.sent) < len(ended_ms):
+            await settle()
+        await world.clock.advance(100)
+        await settle()
+        longest = max(longest, world.clock.ms - ended_ms[len(world.recorded())])
+    assert 500 < longest <= HERD_WAIT / MILLISECOND + 100, longest
