@@ -8,9 +8,10 @@ from itertools import takewhile
 from msgspec import Struct
 
 from agents.flows import Flows
-from agents.near_windows import Armed, NearWindows, ReadyQueue, due_body, prefixed
+from agents.near_windows import Armed, NearWindows, alone, due_body, prefixed
 from agents.paused import Paused
 from agents.ports import Clock, Due, Lease, Log, Mirror, OwnerWatch, Record
+from agents.ready_queue import ReadyQueue
 from schemas.decisions import Lapsed, Mark, Released, Withheld
 from schemas.lifecycle import LIVE
 from schemas.outcomes import Ack
@@ -166,14 +167,15 @@ class Spout:
         now = self.clock.now_ms()
         for lapsed in self.paused.lapsed(now):
             self.tell(lapsed)
-        for armed in self.near.due(now, SLICE if self.sifting else EMIT_SLICE):
-            queue = self.queues.get(armed.channel)
-            if self.flows.paused and self.is_held_back(armed):
-                continue
+        for group in self.near.due(now, SLICE if self.sifting else EMIT_SLICE):
+            if self.flows.paused:
+                group.waiting = [a for a in group.waiting if not (self.near.is_armed(a) and self.is_held_back(a))]
+            queue = self.queues.get(group.channel)
             if queue is None:  # accepted where the channel was installed: it waits for a process that has it
-                self.watch.without_channel(armed.channel)
-            else:
-                queue.push(armed)
+                for _ in filter(self.near.is_armed, group.waiting):
+                    self.watch.without_channel(group.channel)
+            elif group.waiting:
+                queue.push(group)
         taken, more = 0, self._is_due(now)
         for channel, queue in self.queues.items():
             batch = queue.take(EMIT_SLICE, now, more=more)
@@ -187,7 +189,7 @@ class Spout:
 
     def _start(self, channel: str, queue: ReadyQueue, armed: Armed, now: int) -> None:
         key = (armed.id, armed.target)
-        if self.near.armed.get(key) is not armed or self._emitted(key, armed):
+        if not self.near.is_armed(armed) or self._emitted(key, armed):
             queue.release(armed.flow)
         elif armed.id in self.held:
             queue.release(armed.flow)
@@ -233,8 +235,8 @@ class Spout:
             self.bell.set()
 
     def _is_live_and_held_back(self, armed: Armed) -> bool:
-        delivery = (armed.id, armed.target)
-        return self.near.armed.get(delivery) is armed and delivery not in self.emissions and self.is_held_back(armed)
+        emitted = (armed.id, armed.target) in self.emissions
+        return not emitted and self.near.is_armed(armed) and self.is_held_back(armed)
 
     def _release_resumed(self) -> None:
         """A slice of what was held back is due again, from now on: what a pause lasted is no lateness."""
@@ -297,7 +299,7 @@ class Spout:
         """The write is over."""
         self.held = set()
         for armed in self.set_aside:
-            self.queues[armed.channel].push(armed)
+            self.queues[armed.channel].push(alone(armed))
         self.set_aside.clear()
         self.bell.set()
 

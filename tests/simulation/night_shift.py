@@ -269,8 +269,9 @@ class NightShift:
             self.arm()
         for schedule_id in self.table.to_tend(self.now_ms, 10_000):
             self.tend(schedule_id)
-        for armed in list(self.near.due(self.now_ms, 100_000)):
-            self.emit(armed)
+        for group in list(self.near.due(self.now_ms, 100_000)):
+            for armed in filter(self.near.is_armed, reversed(group.waiting)):
+                self.emit(armed)
 
     def emit(self, armed: Any) -> None:
         row = self.mirror.get(armed.id)

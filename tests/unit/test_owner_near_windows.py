@@ -26,7 +26,7 @@ def a_row_of(id_: str, due_ms: int = NOON, **over):
 
 
 def due(made: NearWindows, now_ms: int, limit: int = 100) -> list[str]:
-    return [a.id for a in made.due(now_ms, limit)]
+    return [a.id for group in made.due(now_ms, limit) for a in reversed(group.waiting) if made.is_armed(a)]
 
 
 def test_deliveries_come_when_they_are_due_in_order_and_once():
@@ -38,12 +38,51 @@ def test_deliveries_come_when_they_are_due_in_order_and_once():
     assert (due(made, NOON + 5), due(made, NOON + 5), made.next_due_ms()) == (["c"], [], None)
 
 
-def test_no_more_than_asked_for_are_given():
+def test_no_more_groups_than_asked_for_are_given():
     made = near()
     for n in range(5):
-        made.arm(a_row_of(f"m{n}"))
+        made.arm(a_row_of(f"m{n}", flow=f"f{n}"))
     assert due(made, NOON, 2) == ["m0", "m1"]
     assert due(made, NOON, 9) == ["m2", "m3", "m4"]
+
+
+def test_what_is_due_at_one_instant_of_a_channel_a_flow_and_a_priority_is_one_group():
+    made = near()
+    for n, over in enumerate(
+        [{}, {}, {"priority": 9}, {"flow": "f"}, {"flow": "f"}, {"channel": "webhook", "to": "x"}]
+    ):
+        made.arm(a_row_of(f"m{n}", **over))
+    made.arm(a_row_of("later", NOON + 1))
+    groups = [(g.flow, g.priority, g.channel, [a.id for a in g.waiting]) for g in made.due(NOON + 1, 9)]
+    assert groups == [
+        (None, 5, "log", ["m1", "m0"]), (None, 9, "log", ["m2"]), ("f", 5, "log", ["m4", "m3"]),
+        (None, 5, "webhook", ["m5"]), (None, 5, "log", ["later"]),
+    ]  # fmt: skip
+
+
+def test_a_group_comes_in_the_order_of_ids_whatever_the_order_of_arming():
+    made = near()
+    for id_ in ("b", "d", "a", "c"):
+        made.arm(a_row_of(id_))
+    assert due(made, NOON) == ["a", "b", "c", "d"]
+
+
+def test_what_is_edited_again_and_again_does_not_pile_up():
+    made = near()
+    made.arm(a_row_of("other"))
+    for _ in range(100):
+        made.disarm("m", 0)
+        made.arm(a_row_of("m"))
+    (group,) = made.due(NOON, 9)
+    assert len(group.waiting) <= 4
+    assert [a.id for a in group.waiting if made.is_armed(a)] == ["other", "m"]
+
+
+def test_a_group_of_which_all_are_gone_does_not_come():
+    made = near()
+    made.arm(a_row_of("m"))
+    made.disarm("m", 0)
+    assert list(made.due(NOON, 9)) == []
 
 
 def test_only_live_deliveries_up_to_the_horizon_are_armed():
@@ -62,7 +101,7 @@ def test_an_edited_delivery_comes_at_its_new_time_only():
     new = decided(seen(old), asked(an_edit(due_at=at(NOON + 9)))).row
     made.update(Change("m", old, new, b""))
     assert due(made, NOON + 8) == []
-    (armed,) = made.due(NOON + 9, 9)
+    ((armed,),) = [group.waiting for group in made.due(NOON + 9, 9)]
     assert (armed.turn, armed.due_ms) == (2, NOON + 9)
 
 

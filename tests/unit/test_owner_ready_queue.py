@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.near_windows import Armed, ReadyQueue
+from agents.near_windows import Armed, Group, alone
+from agents.ready_queue import ReadyQueue
 
 
 def armed(id_: str, flow: str | None = None, priority: int = 5, due_ms: int = 0) -> Armed:
@@ -14,7 +15,7 @@ def armed(id_: str, flow: str | None = None, priority: int = 5, due_ms: int = 0)
 def queue(*entries: Armed, in_flight_max: int = 100, flow_share: int = 2) -> ReadyQueue:
     made = ReadyQueue(in_flight_max, flow_share)
     for entry in entries:
-        made.push(entry)
+        made.push(alone(entry))
     return made
 
 
@@ -60,7 +61,7 @@ def test_of_flows_that_all_have_their_share_the_highest_priority_goes_first():
     made = queue(*(armed(f"f{n}", "f") for n in range(3)), armed("m"), flow_share=1)
     assert ids(made.take(2, 0)) == ["f0", "m"]
     for n in range(2):
-        made.push(armed(f"g{n}", "g", priority=9))
+        made.push(alone(armed(f"g{n}", "g", priority=9)))
     assert ids(made.take(3, 0)) == ["g0", "g1", "f1"]
 
 
@@ -80,20 +81,56 @@ def test_what_waits_aside_counts_as_waiting():
     assert len(made) == 10
 
 
+def herd(name: str, size: int, flow: str | None = None, priority: int = 5) -> Group:
+    return Group(0, priority, "log", flow, [armed(f"{name}{n:02}", flow, priority) for n in reversed(range(size))])
+
+
+def test_of_a_herd_a_flow_takes_its_share_while_others_wait_then_the_rest_in_order():
+    made = ReadyQueue(in_flight_max=9, flow_share=2)
+    for group in (herd("f", 5, "f"), herd("g", 3, "g"), herd("m", 2)):
+        made.push(group)
+    assert (ids(made.take(20, 0)), len(made)) == (["f00", "f01", "g00", "g01", "m00", "m01", "f02", "f03", "f04"], 1)
+    for _ in range(4):
+        made.release("f")
+    assert (ids(made.take(20, 0)), len(made)) == (["g02"], 0)
+
+
+def test_herds_of_one_instant_go_by_id_among_each_other():
+    made = ReadyQueue(in_flight_max=9, flow_share=9)
+    made.push(Group(0, 5, "log", "f", [armed("d", "f"), armed("a", "f")]))
+    made.push(Group(0, 5, "log", "g", [armed("c", "g"), armed("b", "g")]))
+    assert ids(made.take(9, 0)) == ["a", "b", "c", "d"]
+
+
+def test_of_a_herd_that_is_held_back_in_part_the_rest_goes():
+    made = queue(armed("z"), in_flight_max=9, flow_share=1)
+    made.push(herd("f", 4, "f"))
+    assert ids(made.take(2, 0)) == ["f00", "z"]
+    made.put_aside(lambda a: a.id == "f01")
+    assert (len(made), ids(made.take(9, 0)), len(made)) == (2, ["f02", "f03"], 0)
+    made.push(herd("g", 2, "g"))
+    made.put_aside(lambda a: a.flow == "g")
+    assert (len(made), made.take(9, 0)) == (0, [])
+
+
 flows = st.sampled_from([None, "f", "g"])
 steps = st.lists(
-    st.one_of(st.tuples(st.just("push"), flows), st.tuples(st.just("take"), st.integers(1, 5)), st.just(("release", 0)))
+    st.one_of(
+        st.tuples(st.just("push"), flows, st.integers(1, 4)),
+        st.tuples(st.just("take"), st.integers(1, 5), st.just(0)),
+        st.just(("release", 0, 0)),
+    )
 )
 
 
 @given(steps, st.integers(1, 6), st.integers(1, 3))
 def test_each_is_taken_once_within_the_bounds_and_none_is_left_behind(steps, in_flight_max, flow_share):
     made = ReadyQueue(in_flight_max, flow_share)
-    pushed, taken, flying = 0, [], []
-    for what, which in [*steps, *[("release", 0), ("take", 9)] * 60]:
+    pushed, taken, flying = list[str](), [], []
+    for what, which, size in [*steps, *[("release", 0, 0), ("take", 9, 0)] * 240]:
         if what == "push":
-            made.push(armed(f"m{pushed:03}", which, priority=pushed % 10))
-            pushed += 1
+            made.push(herd(f"m{len(pushed):03}-", size, which, priority=size))
+            pushed += [f"m{len(pushed):03}-{n:02}" for n in range(size)]
         elif what == "release" and flying:
             made.release(flying.pop(0).flow)
         elif what == "take":
@@ -108,7 +145,8 @@ def test_each_is_taken_once_within_the_bounds_and_none_is_left_behind(steps, in_
                     if waits - {flow} and None in waits:
                         assert held.count(flow) <= flow_share
         assert len(flying) == made.in_flight <= in_flight_max
-    assert sorted(taken) == [f"m{n:03}" for n in range(pushed)]
+        assert len(made) == len(pushed) - len(taken)
+    assert sorted(taken) == pushed
 
 
 @pytest.mark.parametrize("flow", ["f", None])
@@ -122,8 +160,8 @@ def test_counts_come_back_to_nothing(flow):
 def test_while_more_is_due_that_is_not_here_yet_a_flow_has_no_more_than_its_share():
     queue = ReadyQueue(in_flight_max=100, flow_share=10)
     for n in range(50):
-        queue.push(armed(f"big-{n:02}", flow="big"))
+        queue.push(alone(armed(f"big-{n:02}", flow="big")))
     assert len(queue.take(100, 0, more=True)) == 10
-    queue.push(armed("small", flow="small"))
+    queue.push(alone(armed("small", flow="small")))
     assert [a.id for a in queue.take(100, 0, more=True)] == ["small"]
     assert len(queue.take(100, 0)) == 40, "nobody else waits: it may have all places"
