@@ -18,7 +18,7 @@ from agents.due_reader import DueReader
 from agents.duty import Duty
 from agents.flow_gates import Begins, FlowGates
 from agents.flows import Flows
-from agents.outcome_writer import Note, OutcomeWriter, started, started_now
+from agents.outcome_writer import BATCH_MAX, Note, OutcomeWriter, started, started_now
 from agents.ports import Clock, Lease, Log, Memory, TurnChannel
 from agents.send_job import Hold, Job
 from agents.send_pool import SendPool
@@ -260,6 +260,10 @@ class CourierPartition(CourierGuards):
             await self._pause()
             if not self.inbox and self.pool.taken - taken < HERD:
                 return
+        for _ in range(BATCH_MAX // CHUNK):  # it was long enough: from now on outcomes and messages in turn
+            if not self.inbox or self.pool.in_hand.full():
+                return
+            await self.clock.sleep_ms(0)
 
     async def _take_records(self) -> None:
         while self.inbox and self.state == "running":
@@ -286,7 +290,7 @@ class CourierPartition(CourierGuards):
                 messages.append(element)
         keys = [self.key_of(m) for m in messages]
         now, jobs = self.pool.now(), list[Job]()
-        forgotten = now - MEMORY_SPAN
+        forgotten, taken_over = now - MEMORY_SPAN, self.was_taken_over(offset)
         for message, key, known in zip(messages, keys, self.recorded(keys), strict=True):
             if known is not None and not is_perhaps(known):
                 self._watch.repeat_dropped(self.channel.name)
@@ -295,7 +299,7 @@ class CourierPartition(CourierGuards):
                 self._watch.repeat_dropped(self.channel.name)
                 self.in_flight[key] += (offset,)
             else:
-                job = Job(self, message, key, offset, known is not None or self.was_taken_over(offset))
+                job = Job(self, message, key, offset, known is not None or taken_over)
                 if job.maybe and self.flows:
                     self.gates.doubt(message.flow)
                 if self._begin(job, known, self.is_stale(message, forgotten)):

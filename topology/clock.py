@@ -4,6 +4,7 @@ import asyncio
 import time
 
 NS_PER_MS = 1_000_000
+BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class SystemClock:
@@ -32,5 +33,4 @@ class SystemClock:
 
 def boot_ms() -> int:
     """Milliseconds of CLOCK_BOOTTIME; where the system has none (macOS, BSD), of the monotonic clock."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime_ns(clock) // NS_PER_MS
+    return time.clock_gettime_ns(BOOT_CLOCK) // NS_PER_MS
