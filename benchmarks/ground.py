@@ -65,9 +65,9 @@ class Cluster:
         workers = {name: child.pid for name, child in self.workers.items()}
         return Meter(workers | {"kafka": self.ground.kafka.pid, "load": os.getpid()})
 
-    async def group_is_stable(self, couriers: int) -> None:
-        """Until both groups have all their members and rest."""
-        members = {f"{self.settings.prefix}scheduler": 1, f"{self.settings.prefix}courier": couriers}
+    async def group_is_stable(self, **members: int) -> None:
+        """Until the groups of these roles have so many members each, and rest."""
+        members = {f"{self.settings.prefix}{role}": count for role, count in members.items()}
         async with asyncio.timeout(READY_WITHIN_S):
             while not await stable(self.ground.admin.reader, members):
                 for child in self.workers.values():
@@ -160,7 +160,7 @@ class Ground:
             self.accept_rate = 0.6 * messages / seconds
 
     @asynccontextmanager
-    async def cluster(self, name: str, couriers: int = 1, **env: str) -> AsyncIterator[Cluster]:
+    async def cluster(self, name: str, couriers: int = 1, *, schedulers: int = 1, **env: str) -> AsyncIterator[Cluster]:
         """A cluster on a fresh prefix, warm and at rest; stopped and its topics deleted at the end."""
         prefix = f"bench{next(self._numbers)}."
         data = self.directory / prefix.rstrip(".")
@@ -172,12 +172,12 @@ class Ground:
         self.step(f"{name}: starting", 0, 1)
         made = await create_topics(self.admin.admin, all_topics(settings), replication=1)
         try:
-            cluster.start_worker("scheduler", "scheduler")
-            for number in range(couriers):
-                cluster.start_worker(f"courier {number + 1}" if number else "courier", "courier")
+            for role, count in (("scheduler", schedulers), ("courier", couriers)):
+                for number in range(count):
+                    cluster.start_worker(f"{role} {number + 1}" if number else role, role)
             await cluster.outcomes.start()
             await cluster.commander.start()
-            await cluster.group_is_stable(couriers)
+            await cluster.group_is_stable(scheduler=schedulers, courier=couriers)
             await cluster.warm_up()
             profilers = self._profile(cluster)
             yield cluster

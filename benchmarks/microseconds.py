@@ -156,7 +156,7 @@ class World:
             self.directory / f"outcomes-{partition}", cluster_id="c", topic_id="t", log_end=0, warn=print
         )
         return CourierPartition(
-            partition=partition, courier="bench", pool=pool, due=MemoryLog(self.clock),
+            partition=partition, courier="bench", pool=pool, due=self.logs["due"][partition],
             outcomes=self.logs["outcomes"][partition], dead_letters=self.logs["dead_letters"][partition],
             memory=memory, acks=lambda n: acks[n], clock=self.clock, lease=lambda: True,
             on_broken=self.broken.append, watch=self.courier_watch, pause=self.pause,

@@ -43,7 +43,9 @@ def workloads(n: Sizes) -> list[Workload]:
     def add(name: str, about: str, run: Callable[[Ground, str], Awaitable[list[Figures]]]) -> None:
         found.append(Workload(name, about, lambda ground: run(ground, name)))
 
-    add("bulk", f"{n.large:,} messages accepted durably, as fast as they go", lambda g, w: bulk(g, w, n.large))
+    accepted = f"{n.large:,} messages accepted durably, as fast as they go"
+    for schedulers in (1, 2):
+        add(f"bulk-{schedulers}", f"{accepted}, schedulers: {schedulers}", partial(_bulk, n.large, schedulers))
     add(
         "import", f"{n.large:,} lines of a file, NDJSON and CSV, through a gateway", lambda g, w: imports(g, w, n.large)
     )
@@ -68,6 +70,10 @@ def workloads(n: Sizes) -> list[Workload]:
     add("cancels", f"{n.small:,} cancels racing with the due time", lambda g, w: cancels(g, w, n.small, per_s=5_000))
     add("pending", f"{n.pending:,} pending: memory, recovery", lambda g, w: pending(g, w, n.pending))
     return found
+
+
+async def _bulk(messages: int, schedulers: int, ground: Ground, name: str) -> list[Figures]:
+    return await bulk(ground, name, messages, schedulers)
 
 
 async def _herd(messages: int, account: Account, couriers: int, ground: Ground, name: str) -> list[Figures]:

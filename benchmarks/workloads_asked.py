@@ -19,10 +19,10 @@ CHUNK = 250
 CHUNKS_AT_ONCE = 8
 
 
-async def bulk(ground: Ground, name: str, messages: int) -> list[Figures]:
+async def bulk(ground: Ground, name: str, messages: int, schedulers: int) -> list[Figures]:
     """Accepted durably: until the owners' answers have all come back. Beside it, the plain append of the same."""
     appended_s = await plain_append(ground, messages)
-    async with ground.cluster(name) as cluster:
+    async with ground.cluster(name, schedulers=schedulers) as cluster:
         commands = list(creates(name, [now_ms() + HOUR_MS] * messages))
         meter = cluster.meter()
         began = time.perf_counter()
