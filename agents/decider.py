@@ -15,11 +15,11 @@ from agents.spout import Spout
 from agents.window_teller import WindowTeller
 from schemas.commands import Answer, Cancel
 from schemas.decide import decide
-from schemas.decide_schedule import AskedSchedule, Tend
 from schemas.decisions import Asked, Given, Policy, Seen, Unsaid, Wait
 from schemas.events import Unreadable
 from schemas.ids import routing_key
 from schemas.rows import Row
+from schemas.schedule_decisions import AskedSchedule, Tend
 
 TURN = 20
 QUIET_MS = 100

@@ -6,9 +6,9 @@ from msgspec import Struct
 
 from agents.source import Source
 from schemas.commands import AnyCommand, Look
-from schemas.decide_schedule import AskedSchedule, Tend
 from schemas.decisions import Acked, Asked, Given
 from schemas.events import Unreadable
+from schemas.schedule_decisions import AskedSchedule, Tend
 
 ACKS_SLICE = 300
 COMMANDS_SLICE = 250

@@ -10,11 +10,11 @@ from agents.ports import Clock, Home, Seat, Stored
 from agents.source import Source
 from agents.spout import Spout
 from schemas.commands import Create
-from schemas.decide_schedule import AskedSchedule
 from schemas.decisions import Acked, Asked
 from schemas.events import Unreadable
 from schemas.ids import routing_key
 from schemas.schedule_commands import ScheduleCommand
+from schemas.schedule_decisions import AskedSchedule
 from schemas.times import at
 from schemas.wire import Fault, NewerRecordError, UnreadableError, read_acks, read_commands
 

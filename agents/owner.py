@@ -23,8 +23,8 @@ from agents.round import Round
 from agents.schedule_keeper import ScheduleKeeper
 from agents.spout import Spout
 from agents.window_teller import WindowTeller, Working
-from schemas.decide_schedule import Tend
 from schemas.decisions import Forgotten, Lapsed, Policy, Released, Withheld
+from schemas.schedule_decisions import Tend
 
 FORGET_SLICE = 500
 TICK_MS = 1_000

@@ -8,12 +8,12 @@ from agents.inbox import Item, Stray
 from agents.ports import Change, Record, ScheduleChange, Seat
 from agents.recovery import row_record
 from schemas.commands import Announce, Answer, Create
-from schemas.decide_schedule import AskedSchedule
 from schemas.decisions import Asked, Decision, Lapsed, Released, Unsaid, Withheld
 from schemas.events import Event, Unreadable
 from schemas.ids import routing_key
 from schemas.rows import PROGRESS_KEY, Progress, Row
 from schemas.schedule_commands import SchedulePut
+from schemas.schedule_decisions import AskedSchedule
 from schemas.schedule_draft import was_missed
 from schemas.times import at
 from schemas.wire import encode, packs

@@ -18,18 +18,8 @@ from agents.ports import Change, Clock, Log, Mirror, ScheduleChange, ScheduleTab
 from agents.round import Round
 from agents.schedule_recovery import schedule_record, take_schedules, valid_schedule
 from schemas.commands import Answer, Cancel, Edit, SendNow
-from schemas.decide_schedule import (
-    AskedSchedule,
-    ScheduleDecision,
-    Tend,
-    decide_schedule,
-    early,
-    excepted,
-    has_too_many_exceptions,
-    needs_tending,
-    turned_down,
-    waits_for_resume,
-)
+from schemas.decide_occurrence import early, excepted, has_too_many_exceptions, turned_down, waits_for_resume
+from schemas.decide_schedule import decide_schedule, needs_tending
 from schemas.decisions import Asked, Forgotten, Mark, Policy
 from schemas.ids import routing_key
 from schemas.occurrence import MISSED_MARK, SKIPPED_MARK
@@ -37,6 +27,7 @@ from schemas.recurrence import nominal_text, occurrences
 from schemas.rows import CLAIM_KEY, Remembered, Row
 from schemas.schedule import Missed, Overlap
 from schemas.schedule_commands import ScheduleList, ScheduleLook, ScheduleView, summary
+from schemas.schedule_decisions import AskedSchedule, ScheduleDecision, Tend
 from schemas.schedule_draft import ScheduleSeen
 from schemas.schedule_rows import MANUAL, ScheduleRow, key_of, nominal_of
 from schemas.times import at

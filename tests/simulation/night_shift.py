@@ -18,17 +18,8 @@ from agents.ports import Change, Due, ScheduleChange
 from agents.schedule_keeper import ScheduleKeeper
 from schemas.commands import Answer, Cancel, Edit
 from schemas.decide import decide
-from schemas.decide_schedule import (
-    AskedSchedule,
-    ScheduleDecision,
-    Tend,
-    decide_schedule,
-    early,
-    excepted,
-    needs_tending,
-    turned_down,
-    waits_for_resume,
-)
+from schemas.decide_occurrence import early, excepted, turned_down, waits_for_resume
+from schemas.decide_schedule import decide_schedule, needs_tending
 from schemas.decisions import Acked, Asked, Forgotten, Lapsed, Mark, Policy, Seen, Withheld
 from schemas.ids import routing_key
 from schemas.lifecycle import LIVE
@@ -37,6 +28,7 @@ from schemas.outcomes import Ack, Delivered
 from schemas.rows import Row
 from schemas.schedule import NewDefinition
 from schemas.schedule_commands import SchedulePut
+from schemas.schedule_decisions import AskedSchedule, ScheduleDecision, Tend
 from schemas.schedule_rows import key_of, tend_ms
 from schemas.times import at, ms_of
 

@@ -6,7 +6,7 @@ import pytest
 from msgspec import Raw
 from night_shift import DAY, HOUR, NightShift
 
-from schemas.decide_schedule import AskedSchedule, decide_schedule
+from schemas.decide_schedule import decide_schedule
 from schemas.decisions import Policy
 from schemas.recurrence import nominal_text
 from schemas.schedule_commands import (
@@ -17,6 +17,7 @@ from schemas.schedule_commands import (
     ScheduleResume,
     ScheduleTrigger,
 )
+from schemas.schedule_decisions import AskedSchedule
 from schemas.times import at, ms_of
 from schemas.wire import encode
 
