@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
-from itertools import count
 
 from msgspec import Struct
 
@@ -68,9 +67,9 @@ class NearWindows:
         self.bytes = 0
         self.horizon = START
         self.armed: dict[tuple[str, int], Armed] = {}
-        self._groups: dict[tuple[int, int, str, str | None], Group] = {}
-        self._soon: list[tuple[int, int, Group]] = []
-        self._numbers = count()
+        self._instants: dict[int, dict[tuple[int, str, str | None], Group]] = {}
+        self._soon: list[int] = []
+        """A heap of the instants."""
 
     def full(self) -> bool:
         """Whether arming goes on only when some are gone."""
@@ -105,7 +104,8 @@ class NearWindows:
             return
         if gone.body is not None:
             self.bytes -= len(gone.body)
-        group = self._groups.get((gone.due_ms, gone.priority, gone.channel, gone.flow))
+        instant = self._instants.get(gone.due_ms)
+        group = None if instant is None else instant.get((gone.priority, gone.channel, gone.flow))
         if group is not None:
             group.gone += 1
             if group.gone * 2 > len(group.waiting):
@@ -135,28 +135,34 @@ class NearWindows:
         self._wait(armed)
 
     def _wait(self, armed: Armed) -> None:
-        key = (armed.due_ms, armed.priority, armed.channel, armed.flow)
-        group = self._groups.get(key)
+        instant = self._instants.get(armed.due_ms)
+        if instant is None:
+            instant = self._instants[armed.due_ms] = {}
+            heappush(self._soon, armed.due_ms)
+        key = (armed.priority, armed.channel, armed.flow)
+        group = instant.get(key)
         if group is None:
-            self._groups[key] = group = Group(*key, [])
-            heappush(self._soon, (armed.due_ms, next(self._numbers), group))
+            group = instant[key] = Group(armed.due_ms, *key, [])
         group.waiting.append(armed)
 
     def due(self, now_ms: int, limit: int) -> Iterator[Group]:
-        """Up to `limit` groups whose time has come, each once."""
+        """Up to `limit` groups whose time has come, each once; those of one instant in no order."""
         soon = self._soon
-        while limit and soon and soon[0][0] <= now_ms:
-            group = heappop(soon)[2]
-            del self._groups[group.due_ms, group.priority, group.channel, group.flow]
-            if len(group.waiting) > 1:
-                group.waiting.sort(key=_place_in_line, reverse=True)
-            if group.waiting:
-                limit -= 1
-                yield group
+        while limit and soon and soon[0] <= now_ms:
+            instant = self._instants[soon[0]]
+            while limit and instant:
+                _, group = instant.popitem()
+                if len(group.waiting) > 1:
+                    group.waiting.sort(key=_place_in_line, reverse=True)
+                if group.waiting:
+                    limit -= 1
+                    yield group
+            if not instant:
+                del self._instants[heappop(soon)]
 
     def next_due_ms(self) -> int | None:
         """When to look again."""
-        return self._soon[0][0] if self._soon else None
+        return self._soon[0] if self._soon else None
 
 
 def _place_in_line(armed: Armed) -> tuple[str, int]:
