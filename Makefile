@@ -32,7 +32,7 @@ demo: $(STAMP) ## Start everything, send the 8:00 spike to a receiver that check
 dev: $(STAMP) ## Start everything on this machine; Ctrl-C stops it
 	$(BIN)/clepsydra dev
 
-test: check ## check, then the tests that start real servers, three at a time: about twelve minutes
+test: check ## check, then the tests that start real servers, three at a time: about ten minutes
 	$(BIN)/pytest $(SLOW) -n $(SLOW_JOBS) --dist loadfile
 
 check: $(STAMP) ## Formatting, lint, types, layers, unit tests and the simulation: no servers, two or three minutes
