@@ -39,8 +39,8 @@ class Armed(Struct, gc=False):
 class Group(Struct, gc=False):
     """Deliveries of one channel, flow and priority that are due at one instant: a herd of one account is a single group.
 
-    What falls due costs a heap a step for each group, and who else is due is found without a look at each message.
-    `waiting`: the next one is the last; those edited or cancelled since are still among them, and no longer armed.
+    Who is due is found by a look at each group, not at each message. `waiting`: the next one is the last; those
+    edited or cancelled since are still among them, and no longer armed.
     """
 
     due_ms: int
@@ -51,6 +51,9 @@ class Group(Struct, gc=False):
     gone: int = 0
     """How many of them are no longer armed; at half of them they are taken out."""
 
+
+Instant = tuple[int, int]
+"""A due time and -priority: of what is due at one time the most urgent is looked at first."""
 
 Place = Callable[[str, str], int]
 """The partition of `due.<channel>` for a channel and a flow or message id."""
@@ -67,9 +70,9 @@ class NearWindows:
         self.bytes = 0
         self.horizon = START
         self.armed: dict[tuple[str, int], Armed] = {}
-        self._instants: dict[int, dict[tuple[int, str, str | None], Group]] = {}
-        self._soon: list[int] = []
-        """A heap of the instants."""
+        self._instants: dict[Instant, dict[tuple[str, str | None], Group]] = {}
+        self._soon: list[Instant] = []
+        """A heap."""
 
     def full(self) -> bool:
         """Whether arming goes on only when some are gone."""
@@ -104,8 +107,8 @@ class NearWindows:
             return
         if gone.body is not None:
             self.bytes -= len(gone.body)
-        instant = self._instants.get(gone.due_ms)
-        group = None if instant is None else instant.get((gone.priority, gone.channel, gone.flow))
+        groups = self._instants.get((gone.due_ms, -gone.priority))
+        group = None if groups is None else groups.get((gone.channel, gone.flow))
         if group is not None:
             group.gone += 1
             if group.gone * 2 > len(group.waiting):
@@ -135,34 +138,34 @@ class NearWindows:
         self._wait(armed)
 
     def _wait(self, armed: Armed) -> None:
-        instant = self._instants.get(armed.due_ms)
-        if instant is None:
-            instant = self._instants[armed.due_ms] = {}
-            heappush(self._soon, armed.due_ms)
-        key = (armed.priority, armed.channel, armed.flow)
-        group = instant.get(key)
+        instant, key = (armed.due_ms, -armed.priority), (armed.channel, armed.flow)
+        groups = self._instants.get(instant)
+        if groups is None:
+            groups = self._instants[instant] = {}
+            heappush(self._soon, instant)
+        group = groups.get(key)
         if group is None:
-            group = instant[key] = Group(armed.due_ms, *key, [])
+            group = groups[key] = Group(armed.due_ms, armed.priority, armed.channel, armed.flow, [])
         group.waiting.append(armed)
 
     def due(self, now_ms: int, limit: int) -> Iterator[Group]:
-        """Up to `limit` groups whose time has come, each once; those of one instant in no order."""
+        """Up to `limit` groups whose time has come, each once; those of one instant and priority in no order."""
         soon = self._soon
-        while limit and soon and soon[0] <= now_ms:
-            instant = self._instants[soon[0]]
-            while limit and instant:
-                _, group = instant.popitem()
+        while limit and soon and soon[0][0] <= now_ms:
+            groups = self._instants[soon[0]]
+            while limit and groups:
+                _, group = groups.popitem()
                 if len(group.waiting) > 1:
                     group.waiting.sort(key=_place_in_line, reverse=True)
                 if group.waiting:
                     limit -= 1
                     yield group
-            if not instant:
+            if not groups:
                 del self._instants[heappop(soon)]
 
     def next_due_ms(self) -> int | None:
         """When to look again."""
-        return self._soon[0] if self._soon else None
+        return self._soon[0][0] if self._soon else None
 
 
 def _place_in_line(armed: Armed) -> tuple[str, int]:

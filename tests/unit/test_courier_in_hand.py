@@ -8,6 +8,7 @@ from fakes import settle
 
 from agents.courier import HERD, HERD_WAIT
 from agents.in_hand import InHand
+from agents.outcome_writer import BATCH_MAX
 from agents.send_pool import SendPool
 from schemas.times import MILLISECOND
 from topology.courier import PAUSE_MS
@@ -90,3 +91,21 @@ async def test_in_a_herd_that_does_not_end_no_outcome_waits_longer_than_it_may()
         await settle()
         longest = max(longest, world.clock.ms - ended_ms[len(world.recorded())])
     assert 500 < longest <= HERD_WAIT / MILLISECOND + 100, longest
+
+
+async def test_a_herd_that_takes_longer_goes_on_between_the_batches_of_its_outcomes():
+    """They were written one after another, and a herd's last messages had a fifth of the turns."""
+    world = World(concurrency=HERD)
+    courier = world.courier(pause=lambda: world.clock.sleep_ms(PAUSE_MS))
+    await courier.recover()
+    for n in range(25):
+        await world.give(courier, *(due(f"early-{n}-{k}") for k in range(200)))
+    world.clock.ms += HERD_WAIT // MILLISECOND
+    for offset in [world.lay(*(due(f"late-{n}-{k}") for k in range(200))) for n in range(30)]:
+        world.feed(courier, offset)
+    assert (len(world.channel.sent), world.recorded()) == (5_000, [])
+    waking = asyncio.create_task(world.clock.advance(PAUSE_MS))
+    while (written := len(world.recorded())) < 4_000:
+        await settle(1)
+    assert len(world.channel.sent) - 5_000 >= written - BATCH_MAX
+    await waking
