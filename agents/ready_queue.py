@@ -100,9 +100,7 @@ class ReadyQueue:
         """Up to `most` of a group, as long as they come before `rival`; what is left of it goes `back`."""
         group = entry[5]
         waiting, before = group.waiting, len(taken)
-        if len(waiting) == 1:
-            taken.append(waiting.pop())
-        elif rival is None or rival[:2] != entry[:2]:
+        if rival is None or rival[:2] != entry[:2]:
             taken += waiting[: -most - 1 : -1]
             del waiting[-most:]
         else:

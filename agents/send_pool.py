@@ -113,11 +113,8 @@ class SendPool:
 
     def _tell(self, job: Job, outcome: Outcome, begun: datetime | None) -> None:
         """The outcome of a send; and what it says of its endpoint, which is nothing where no request left."""
-        if type(outcome) is Delivered and not self._breakers.known:
-            job.hands.tell(job, outcome, job.begun or begun, self.now())
-            return
         left = not isinstance(outcome, Deferred | Expired)
-        if left:
+        if left and (type(outcome) is not Delivered or self._breakers.known):
             place = endpoint(job.message.to)
             if place and self._breakers.judge(place, outcome, self.clock.now_ms()):
                 self._go_on(self._lanes.empty(place))
