@@ -39,8 +39,8 @@ class Armed(Struct, gc=False):
 class Group(Struct, gc=False):
     """Deliveries of one channel, flow and priority that are due at one instant: a herd of one account is a single group.
 
-    Who is due is found by a look at each group, not at each message. `waiting`: the next one is the last; those
-    edited or cancelled since are still among them, and no longer armed.
+    Who is due is found by a look at each group, not at each message. `waiting`: the next one is the last. What was edited
+    or cancelled is taken out when it is due at the latest.
     """
 
     due_ms: int
@@ -49,7 +49,7 @@ class Group(Struct, gc=False):
     flow: str | None
     waiting: list[Armed]
     gone: int = 0
-    """How many of them are no longer armed; at half of them they are taken out."""
+    """How many of them are no longer armed; once they are half of it, they are taken out before."""
 
 
 Instant = tuple[int, int]
@@ -155,6 +155,8 @@ class NearWindows:
             groups = self._instants[soon[0]]
             while limit and groups:
                 _, group = groups.popitem()
+                if group.gone:
+                    group.waiting = [armed for armed in group.waiting if self.is_armed(armed)]
                 if len(group.waiting) > 1:
                     group.waiting.sort(key=_place_in_line, reverse=True)
                 if group.waiting:

@@ -167,15 +167,7 @@ class Spout:
         now = self.clock.now_ms()
         for lapsed in self.paused.lapsed(now):
             self.tell(lapsed)
-        for group in self.near.due(now, SLICE if self.sifting else EMIT_SLICE):
-            if self.flows.paused:
-                group.waiting = [a for a in group.waiting if not (self.near.is_armed(a) and self.is_held_back(a))]
-            queue = self.queues.get(group.channel)
-            if queue is None:  # accepted where the channel was installed: it waits for a process that has it
-                for _ in filter(self.near.is_armed, group.waiting):
-                    self.watch.without_channel(group.channel)
-            elif group.waiting:
-                queue.push(group)
+        self._make_ready(now)
         taken, more = 0, self._is_due(now)
         for channel, queue in self.queues.items():
             batch = queue.take(EMIT_SLICE, now, more=more)
@@ -186,6 +178,18 @@ class Spout:
                 self._start(channel, queue, armed, now)
         self.sifting = more and not taken
         return more or taken >= EMIT_SLICE
+
+    def _make_ready(self, now: int) -> None:
+        """What is due waits in the ready queues; what is paused is held back."""
+        for group in self.near.due(now, SLICE if self.sifting else EMIT_SLICE):
+            if self.flows.paused:
+                group.waiting = [armed for armed in group.waiting if not self.is_held_back(armed)]
+            queue = self.queues.get(group.channel)
+            if queue is None:  # accepted where the channel was installed: it waits for a process that has it
+                for _ in group.waiting:
+                    self.watch.without_channel(group.channel)
+            elif group.waiting:
+                queue.push(group)
 
     def _start(self, channel: str, queue: ReadyQueue, armed: Armed, now: int) -> None:
         key = (armed.id, armed.target)

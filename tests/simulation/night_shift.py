@@ -262,7 +262,7 @@ class NightShift:
         for schedule_id in self.table.to_tend(self.now_ms, 10_000):
             self.tend(schedule_id)
         for group in list(self.near.due(self.now_ms, 100_000)):
-            for armed in filter(self.near.is_armed, reversed(group.waiting)):
+            for armed in reversed(group.waiting):
                 self.emit(armed)
 
     def emit(self, armed: Any) -> None:

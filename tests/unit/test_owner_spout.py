@@ -270,6 +270,15 @@ async def test_a_paused_message_may_be_edited_and_cancelled_and_counts_stay_exac
     assert world.spout.paused.counts["acme"] == 1
 
 
+async def test_what_was_edited_out_of_a_paused_flow_goes_out(world: World):
+    """Its former self is still in the group of that flow: to hold that back would take the new one away."""
+    world.flows.put("acme", limits(paused=True))
+    first, *_ = [world.write(a_row(a_message(id_, flow="acme"))) for id_ in "abc"]
+    world.write(replaced(first, deliveries=(replaced(first.deliveries[0], turn=2, flow="another"),)))
+    assert await world.emit() == [("a", 2)]
+    assert dict(world.spout.paused.counts) == {"acme": 2}
+
+
 async def test_a_paused_message_expires_in_time(world: World):
     world.flows.put("acme", limits(paused=True))
     world.write(a_row(a_message(flow="acme", expires_at=at(NOON + 5_000))))
