@@ -39,7 +39,8 @@ from schemas.outcomes import (
 from schemas.times import MILLISECOND
 
 HERD_WAIT = timedelta(seconds=1)
-"""An outcome waits so long, at the most, for a herd to be in hand: what a kill takes of it is sent again."""
+"""An outcome waits so long, at the most, for a herd to be in hand, then for its turn between the messages that still come:
+what a kill takes of it is sent again."""
 HERD = 500
 """Messages of all partitions within a pause: while so many come, more are on their way."""
 CHUNK = 50
