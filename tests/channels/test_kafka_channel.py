@@ -27,7 +27,7 @@ async def topic(kafka):
 
 @pytest.fixture
 async def channel(kafka, clock):
-    settings = ChannelSettings(brokers=kafka.bootstrap, kafka_topics=("orders.*",), kafka_timeout_ms=6_000)
+    settings = ChannelSettings(brokers=kafka.bootstrap, kafka_topics=("orders.*",))
     it = KafkaChannel(settings, clock)
     await it.start()
     yield it
