@@ -1,8 +1,8 @@
 # Everything runs from .venv, which `install` makes; only python3 (3.11 or newer) and make are needed.
 PYTHON ?= python3
 JOBS ?= 2
-# Tests that start servers mostly wait: three at a time keep two cores busy.
-SLOW_JOBS ?= 3
+# Tests that start servers mostly wait: four at a time keep two cores busy.
+SLOW_JOBS ?= 4
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -32,7 +32,7 @@ demo: $(STAMP) ## Start everything, send the 8:00 spike to a receiver that check
 dev: $(STAMP) ## Start everything on this machine; Ctrl-C stops it
 	$(BIN)/clepsydra dev
 
-test: check ## check, then the tests that start real servers, three at a time: about ten minutes
+test: check ## check, then the tests that start real servers, four at a time: about ten minutes
 	$(BIN)/pytest $(SLOW) -n $(SLOW_JOBS) --dist loadfile
 
 check: $(STAMP) ## Formatting, lint, types, layers, unit tests and the simulation: no servers, two or three minutes

@@ -48,6 +48,11 @@ async def accepted(system, messages):
     assert {a.result for a in answers.values()} == {"accepted"}
 
 
+async def caught_up(system, archive, archivist):
+    await until(lambda: archivist.told("archive_ready"), 30, lambda: archivist.text()[-3000:])
+    assert await archive.caught_up(await ends(system), 30), archivist.text()[-3000:]
+
+
 async def listed(archive, **wanted):
     return {row["id"]: row["state"] for row in (await archive.messages(Filter(**wanted), limit=100_000)).rows}
 
@@ -58,7 +63,7 @@ async def test_what_is_sent_is_listed_as_delivered(make_system, database):
         await accepted(system, [system.message(id_, account="acme") for id_ in ids])
         await system.received(ids)
         await system.all_in("delivered", ids)
-        assert await archive.caught_up(await ends(system), 20), system.archivist.text()[-3000:]
+        await caught_up(system, archive, system.archivist)
         assert await listed(archive) == dict.fromkeys(ids, "delivered")
         page = await archive.messages(Filter(account="acme", states=("delivered",)), limit=1000)
         assert len(page.rows) == 300
@@ -148,7 +153,7 @@ async def a_varied_life(system):
 async def test_an_archive_that_was_dropped_is_rebuilt_from_the_log_with_the_same_rows(make_system, database):
     async with make_system(postgres=database) as system, Archive(system.settings) as archive:
         await a_varied_life(system)
-        assert await archive.caught_up(await ends(system), 20), system.archivist.text()[-3000:]
+        await caught_up(system, archive, system.archivist)
         before = await all_rows(system)
         assert {m["state"] for m in before["messages"]} == {"delivered", "scheduled", "cancelled", "dead"}
         db = await asyncpg.connect(database)
@@ -163,7 +168,7 @@ async def test_an_archive_that_was_dropped_is_rebuilt_from_the_log_with_the_same
         ids = [new_id("after") for _ in range(20)]
         await accepted(system, [system.message(id_) for id_ in ids])
         await system.all_in("delivered", ids)
-        assert await archive.caught_up(await ends(system), 20), system.archivist.text()[-3000:]
+        await caught_up(system, archive, system.archivist)
         assert await listed(archive, id_prefix="after") == dict.fromkeys(ids, "delivered")
         assert system.archivist.running
 
@@ -171,7 +176,7 @@ async def test_an_archive_that_was_dropped_is_rebuilt_from_the_log_with_the_same
 async def test_live_messages_whose_events_are_gone_are_rebuilt_from_their_rows(make_system, database):
     async with make_system(postgres=database) as system, Archive(system.settings) as archive:
         ids = await a_varied_life(system)
-        assert await archive.caught_up(await ends(system), 20), system.archivist.text()[-3000:]
+        await caught_up(system, archive, system.archivist)
         before = {m["id"]: m for m in (await all_rows(system))["messages"]}
         await delete_events(system)
         await rebuild(system.settings, lambda _: None, lambda _: None)
@@ -230,7 +235,7 @@ async def test_postgres_killed_under_load_makes_nothing_late_and_leaves_nothing_
             await system.all_in("delivered", ids)
             late = [a for a in system.receiver.arrivals if a.at_ms - a.body["due_ms"] > LATE_MS_MAX]
             assert [(a.key, a.at_ms - a.body["due_ms"]) for a in late] == []
-            assert await archive.caught_up(await ends(system), 30), system.archivist.text()[-3000:]
+            await caught_up(system, archive, system.archivist)
             assert await listed(archive) == dict.fromkeys(ids, "delivered")
             assert dict(await archive.counts())["events"] == 3 * len(ids)
             assert system.archivist.running
@@ -248,7 +253,7 @@ async def test_two_archivists_share_the_work_and_one_that_is_killed_is_replaced(
             if part == 1:
                 system.archivist.kill()
         await system.all_in("delivered", ids)
-        assert await archive.caught_up(await ends(system), 30), second.text()[-3000:]
+        await caught_up(system, archive, second)
         assert await listed(archive) == dict.fromkeys(ids, "delivered")
         assert dict(await archive.counts())["events"] == 3 * len(ids)
         assert await second.stop() == 0, second.text()[-3000:]
