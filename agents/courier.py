@@ -6,36 +6,24 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from msgspec.structs import replace
-
 from agents.ack_writer import AckWriter, encoded_ack
 from agents.claimed_log import ClaimedLog, LostClaimError
-from agents.courier_guards import CourierGuards
+from agents.courier_admission import CourierAdmission
 from agents.courier_memory import MEMORY_MS, MemoryLoader, claim_record, epoch_record, is_claim, is_perhaps
 from agents.courier_watch import CourierWatch, Unwatched
+from agents.due_in_hand import DueInHand
 from agents.due_inbox import DueInbox
 from agents.due_reader import DueReader
 from agents.duty import Duty
-from agents.flow_gates import Begins, FlowGates
+from agents.flow_gates import FlowGates
 from agents.flows import Flows
 from agents.outcome_writer import BATCH_MAX, Note, OutcomeWriter, started, started_now
 from agents.ports import Clock, Lease, Log, Memory, TurnChannel
-from agents.send_job import Hold, Job
+from agents.send_job import Job
 from agents.send_pool import SendPool
 from agents.unrecorded import Unrecorded
 from schemas.due import DueMessage, Fence
-from schemas.outcomes import (
-    Deferred,
-    Delivered,
-    DoneBefore,
-    Expired,
-    Outcome,
-    OutcomeRecord,
-    Rejected,
-    RetryLater,
-    Stale,
-    Unknown,
-)
+from schemas.outcomes import Delivered, DoneBefore, Outcome, OutcomeRecord, Stale, Unknown
 from schemas.times import MILLISECOND
 
 HERD_WAIT = timedelta(seconds=1)
@@ -45,7 +33,6 @@ HERD = 500
 """Messages of all partitions within a pause: while so many come, more are on their way."""
 CHUNK = 50
 """Messages prepared before the workers get their turn: the first starts within a millisecond."""
-EARLY_MAX = timedelta(seconds=5)
 MEMORY_SPAN = timedelta(milliseconds=MEMORY_MS)
 TICK_MS = 1_000
 TICKS_TO_FORGET = 60
@@ -55,11 +42,9 @@ OF_A_PREDECESSOR = -1
 """In the place of a due offset that this courier has not taken in yet."""
 WRITE_MS_MAX = 5_000
 NEVER_KNOWN = "it may have been sent by a courier that ended without an outcome"
-SENT = frozenset({Delivered, RetryLater, Rejected, Deferred, Expired, Unknown})
-"""What a channel may answer."""
 
 
-class CourierPartition(CourierGuards):
+class CourierPartition(CourierAdmission):
     """What is fed in is sent once due, recorded, acked, and only then done, in offset order. One per assignment.
 
     `on_broken` hears of what only a restart of the process mends. When a newer courier has claimed, or the lease is
@@ -98,7 +83,7 @@ class CourierPartition(CourierGuards):
         self.memory, self.acks, self.clock, self.lease = memory, acks, clock, lease
         self.state, self.ended, self.taken_over_end = "new", "", 0
         self.flows = Flows() if flows is None else flows
-        self._takes_turns = isinstance(self.channel, TurnChannel)
+        self.takes_turns = isinstance(self.channel, TurnChannel)
         self.gates = FlowGates(self.flows, self.channel.name, partitions, memory.paces)
         self._due, self._on_broken, self._watch = due, on_broken, watch or Unwatched()
         self._reader = DueReader(f"due.{self.channel.name}", partition, dead_letters)
@@ -110,13 +95,13 @@ class CourierPartition(CourierGuards):
         self.since, self.due_id = since, due_id
         self.inbox = DueInbox(due, self._arrived)
         self.unrecorded = unrecorded or Unrecorded()
-        self._sizes: dict[int, int] = {}
-        """Bytes of each message of a record that is not done."""
+        changed = partial(self._watch.in_flight, self.channel.name)
+        self.in_hand = DueInHand(self.inbox.source, pool.in_hand, changed)
         self._taking = Duty(self._take_records, self._fail)
         self._tasks: list[asyncio.Task[None]] = []
         self.in_flight = {}
         self._begun: dict[str, Job] = {}
-        self._in_hand = self._bytes_in_hand = self._entered = self._acking = 0
+        self._entered = 0
 
     # ---- life
 
@@ -175,7 +160,7 @@ class CourierPartition(CourierGuards):
             return
         self.state = "stopping"
         await self._until(lambda: not self._entered and not self._begun, self.channel.timeout_ms)
-        await self._until(lambda: not self._acking, WRITE_MS_MAX)
+        await self._until(lambda: not self.in_hand.owed, WRITE_MS_MAX)
         self.let_go("stopped")
 
     def done_before(self) -> int:
@@ -215,8 +200,7 @@ class CourierPartition(CourierGuards):
                 task.cancel()
         self.inbox.close()
         self.in_flight.clear()
-        self.pool.in_hand.take(-self._in_hand, -self._bytes_in_hand)
-        self._watch.in_flight(self.channel.name, -self._in_hand)
+        self.in_hand.close()
 
     def _fail(self, error: Exception) -> None:
         if self.state == "gone":
@@ -270,9 +254,7 @@ class CourierPartition(CourierGuards):
         while self.inbox and self.state == "running":
             offset, value = self.inbox.take()
             found = await self._reader.read(offset, value, self.pool.now())
-            self._sizes[offset] = size = len(value or b"") // max(1, len(found))
-            self._hold_in_hand(len(found), size)
-            self.inbox.source.order.begin(offset, len(found), partial(self._done, offset))
+            self.in_hand.begin(offset, len(found), len(value or b""))
             for start in range(0, len(found), CHUNK):
                 if not self.may_start():
                     return
@@ -323,25 +305,13 @@ class CourierPartition(CourierGuards):
         self.in_flight[job.key] = ()
         return True
 
-    def _hold_in_hand(self, change: int, size: int) -> None:
-        """`size`: of each of them, in bytes."""
-        self._in_hand += change
-        self._bytes_in_hand += change * size
-        self.pool.in_hand.take(change, change * size)
-        self._watch.in_flight(self.channel.name, change)
-
-    def _done(self, offset: int) -> None:
-        del self._sizes[offset]
-        self.inbox.source.tell()
-
     def _pass_fence(self, offset: int, fence: Fence) -> None:
         if fence.epoch < self.memory.epochs.get(fence.partition, -1):
-            self._finish({offset: 1})
+            self.in_hand.finish({offset: 1})
             return
         self.memory.epochs[fence.partition] = fence.epoch
         record = epoch_record(self._log.epoch, fence.partition, fence.epoch)
-        self._acking += 1
-        self._writer.note(Note(record, None, partial(self._acked, 1, {offset: 1})))
+        self._writer.note(Note(record, None, self.in_hand.owe({offset: 1})))
 
     def _drop_void(self, offset: int, message: DueMessage) -> None:
         """The newer owner emits it afresh; that a former courier may have begun it must not be lost with it."""
@@ -349,51 +319,13 @@ class CourierPartition(CourierGuards):
         key = self.key_of(message)
         doubt = self.honours_key(message) and self.was_taken_over(offset)
         if not doubt or self.is_in_flight(key) or self.memory.get(key) is not None:
-            self._finish({offset: 1})
+            self.in_hand.finish({offset: 1})
             return
         job = Job(self, message, key, offset, maybe=True)
         note = started_now(self._log.epoch, job, self.pool.now())
-        self._acking += 1
-        self._writer.note(started(key, note, partial(self._acked, 1, {offset: 1})))
+        self._writer.note(started(key, note, self.in_hand.owe({offset: 1})))
 
     # ---- what the pool asks (send_job.Hands)
-
-    def hold(self, job: Job, now: datetime) -> Outcome | Hold | None:
-        """What stands against sending it now."""
-        later = self._takes_turns or not self.honours_key(job.message)
-        return self._held(job, now, Begins.LATER if later else Begins.NOW)
-
-    def turn(self, job: Job, now: datetime) -> Outcome | Hold | None:
-        """What stands against its request leaving now; if nothing, it leaves."""
-        if not self.flows:
-            job.gates = ()
-        return self._held(job, now, Begins.LEAVING)
-
-    def left(self, job: Job) -> None:
-        """Its request has left."""
-        for gate in job.gates:
-            gate.left(self.clock.now_ms() * 1_000)
-
-    def put_off(self, job: Job, now: datetime) -> Outcome:
-        """Its next slot."""
-        return self.gates.put_off(job, now)
-
-    def _held(self, job: Job, now: datetime, begins: Begins) -> Outcome | Hold | None:
-        if not self.may_start():
-            return Hold.GONE
-        message = job.message
-        if message.expires_at is not None and self.has_expired(message.expires_at, now):
-            return Expired()
-        if self.is_early(message, now):
-            if message.due_at - now <= EARLY_MAX:
-                return Hold.EARLY
-            return Deferred(until=message.due_at, reason="by this courier's clock it is not due yet")
-        return self.gates.admit(job, now, begins=begins) if self.flows else None
-
-    def honours_key(self, message: DueMessage) -> bool:
-        """Whether a repeat does its receiver no harm (rule 10)."""
-        default = self.channel.honours_key
-        return self.flows.honours_key(message.flow, self.channel.name, default) if self.flows else default
 
     async def note(self, job: Job) -> bool:
         """Make durable that its send may begin; whether it still may."""
@@ -410,23 +342,15 @@ class CourierPartition(CourierGuards):
     def tell(self, job: Job, outcome: Outcome, begun: datetime | None, ended: datetime) -> None:
         """Record an outcome, then ack it."""
         if type(outcome) is not Delivered:
-            outcome = self._doubted(job, outcome)
+            outcome = self.doubted(job, outcome)
         job.outcome, job.begun, job.ended = outcome, begun, ended
         self._begun.pop(job.key, None)
         if self.state == "gone":
             if begun is not None:
                 self.unrecorded.keep(job, self._log.epoch)
             return
-        self._acking += 1
+        self.in_hand.owed += 1
         self._writer.tell(job)
-
-    def _doubted(self, job: Job, outcome: Outcome) -> Outcome:
-        if type(outcome) not in SENT:
-            outcome = Unknown(reason=f"the channel answered {outcome!r}, which is no outcome: mend the channel")
-        assert not isinstance(outcome, Delivered)
-        if isinstance(outcome, RetryLater) and outcome.maybe_sent and not self.honours_key(job.message):
-            outcome = Unknown(reason=outcome.reason, response=outcome.response, unanswered=outcome.unanswered)
-        return replace(outcome, maybe_sent=True) if job.maybe and not outcome.maybe_sent else outcome
 
     # ---- outcomes out
 
@@ -448,27 +372,14 @@ class CourierPartition(CourierGuards):
                 offsets[offset] += 1
             delivered(name, outcome, (begun - m.due_at) // MILLISECOND if begun is not None else 0)
         for partition, encoded in acks.items():
-            self.acks(partition).add(encoded, partial(self._acked, len(encoded), finished[partition]))
+            self.acks(partition).add(encoded, partial(self.in_hand.paid, len(encoded), finished[partition]))
 
     def ack_again(self, offset: int, message: DueMessage, known: OutcomeRecord) -> None:
         """Ack what is not sent again: a recorded turn, as it was recorded [reack]."""
         ack = encoded_ack(message, known.result, known.started_at, known.finished_at)
-        self._acking += 1
-        self.acks(message.partition).add([ack], partial(self._acked, 1, {offset: 1}))
+        self.acks(message.partition).add([ack], self.in_hand.owe({offset: 1}))
 
     def ack_stale(self, job: Job) -> None:
         """Ack what is too old to be known: the owner emits it afresh. It is not recorded."""
         ack = encoded_ack(job.message, Stale(maybe_sent=job.maybe), None, self.pool.now())
-        self._acking += 1
-        self.acks(job.message.partition).add([ack], partial(self._acked, 1, {job.offset: 1}))
-
-    def _acked(self, count: int, finished: dict[int, int]) -> None:
-        self._acking -= count
-        self._finish(finished)
-
-    def _finish(self, finished: dict[int, int]) -> None:
-        if self.state == "gone":
-            return
-        for offset, count in finished.items():
-            self._hold_in_hand(-count, self._sizes[offset])
-            self.inbox.source.order.finish(offset, count)
+        self.acks(job.message.partition).add([ack], self.in_hand.owe({job.offset: 1}))

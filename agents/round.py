@@ -11,10 +11,10 @@ from schemas.commands import Announce, Answer, Create
 from schemas.decisions import Asked, Decision, Lapsed, Released, Unsaid, Withheld
 from schemas.events import Event, Unreadable
 from schemas.ids import routing_key
+from schemas.occurrence_past import was_missed
 from schemas.rows import PROGRESS_KEY, Progress, Row
 from schemas.schedule_commands import SchedulePut
 from schemas.schedule_decisions import AskedSchedule
-from schemas.schedule_draft import was_missed
 from schemas.times import at
 from schemas.wire import encode, packs
 

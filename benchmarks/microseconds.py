@@ -257,7 +257,7 @@ async def deliver(world: World, watch: Stopwatch, messages: int) -> None:
             courier.feed(record.offset, record.value, lambda: None)
     await world.until(lambda: world.channel.sent >= messages)
     watch.end("courier, until in hand")
-    await world.until(lambda: not any(c._acking or c.inbox for c in world.couriers))  # noqa: SLF001
+    await world.until(lambda: not any(c.in_hand.owed or c.inbox for c in world.couriers))
     watch.end("courier, until acked")
 
 

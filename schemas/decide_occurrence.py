@@ -7,10 +7,11 @@ from msgspec.structs import replace
 
 from schemas.commands import Answer, Cancel, Command, Edit, SendNow
 from schemas.decisions import Asked, Policy
+from schemas.occurrence_past import never_sent, was_taken_back
 from schemas.recurrence import occurrences
 from schemas.rows import Remembered, Result, Row, kept
 from schemas.schedule_decisions import ScheduleDecision, made
-from schemas.schedule_draft import Draft, ScheduleSeen, never_sent, was_taken_back
+from schemas.schedule_draft import Draft, ScheduleSeen
 from schemas.schedule_rows import EXCEPTIONS_MAX, MANUAL, ExceptionTo, ScheduleRow, key_of, nominal_of
 from schemas.times import at
 

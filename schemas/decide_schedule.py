@@ -9,6 +9,7 @@ from schemas.decide_schedule_change import changed_definition, made_new, paused,
 from schemas.decide_schedule_runs import backfilled, triggered
 from schemas.decisions import Policy
 from schemas.events import Event
+from schemas.occurrence_past import events_of_end, missed_event, was_taken_back
 from schemas.schedule_commands import (
     ScheduleBackfill,
     ScheduleChange,
@@ -22,7 +23,7 @@ from schemas.schedule_commands import (
     ScheduleTrigger,
 )
 from schemas.schedule_decisions import AskedSchedule, ScheduleDecision, Tend, answer_of, made, plain, refused
-from schemas.schedule_draft import Draft, ScheduleSeen, events_of_end, missed_event, was_taken_back
+from schemas.schedule_draft import Draft, ScheduleSeen
 from schemas.schedule_plan import plan
 from schemas.schedule_rows import Paused, ScheduleRow
 from schemas.schedule_view import looked

@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from schemas.occurrence import OccurrenceOf
+from schemas.occurrence_past import never_sent
 from schemas.recurrence import nominal_text, occurrences
 from schemas.rows import Remembered
 from schemas.schedule_commands import ScheduleBackfill, ScheduleTrigger
 from schemas.schedule_decisions import AskedSchedule, ScheduleDecision, accepted, refused
-from schemas.schedule_draft import Draft, never_sent
+from schemas.schedule_draft import Draft
 from schemas.schedule_rows import MANUAL, is_in
 from schemas.times import EPOCH, at
 

@@ -5,10 +5,11 @@ from itertools import takewhile
 
 from msgspec.structs import replace
 
+from schemas.occurrence_past import never_sent, was_taken_back
 from schemas.recurrence import Occurrence, jittered_due, nominal_text, occurrences
 from schemas.rows import Row
 from schemas.schedule import Definition, Missed
-from schemas.schedule_draft import Draft, never_sent, was_taken_back
+from schemas.schedule_draft import Draft
 from schemas.schedule_rows import MANUAL, OPEN_MAX, Past, nominal_of
 
 MADE_MAX = 300

@@ -4,9 +4,10 @@ from itertools import islice
 
 from schemas.commands import Answer
 from schemas.decisions import Policy
+from schemas.occurrence_past import past_of
 from schemas.recurrence import nominal_text, occurrences
 from schemas.schedule_commands import ScheduleLook, ScheduleView, Upcoming, summary
-from schemas.schedule_draft import ScheduleSeen, past_of
+from schemas.schedule_draft import ScheduleSeen
 from schemas.schedule_rows import HISTORY_KEPT, MANUAL, ScheduleRow, nominal_of
 from schemas.times import at
 

@@ -174,7 +174,7 @@ def remembers_sends_only() -> list[Swap]:
 
 def drops_repeats() -> list[Swap]:
     def drop(self: CourierPartition, offset: int, *_: Any) -> None:
-        self._finish({offset: 1})
+        self.in_hand.finish({offset: 1})
 
     return [(CourierPartition, "ack_again", drop)]
 

@@ -172,7 +172,7 @@ async def void_drop_keeps_the_doubt(world: World) -> None:
 
 def passes_quietly(courier: Any, offset: int, passed: Any) -> None:
     courier.memory.epochs[passed.partition] = passed.epoch
-    courier._finish({offset: 1})
+    courier.in_hand.finish({offset: 1})
 
 
 class AckedTooSoon(AckWriter):
@@ -191,7 +191,7 @@ Scene = Callable[[World], Awaitable[None]]
 CASES: list[tuple[str, Scene, Callable[[], World]]] = [
     ("fence", void_after_a_fence, lambda: World(without("is_void", lambda *_: False))),
     ("fence_memory", epoch_over_a_restart, lambda: World(without("_pass_fence", passes_quietly))),
-    ("reack", repeat_is_acked_again, lambda: World(without("ack_again", lambda c, o, *_: c._finish({o: 1})))),
+    ("reack", repeat_is_acked_again, lambda: World(without("ack_again", lambda c, o, *_: c.in_hand.finish({o: 1})))),
     (
         "record_all",
         refusal_is_remembered,
@@ -220,7 +220,7 @@ CASES: list[tuple[str, Scene, Callable[[], World]]] = [
     (
         "doubt of void ones",
         void_drop_keeps_the_doubt,
-        lambda: World(without("_drop_void", lambda c, o, _: c._finish({o: 1}))),
+        lambda: World(without("_drop_void", lambda c, o, _: c.in_hand.finish({o: 1}))),
     ),
 ]
 
