@@ -1,5 +1,6 @@
 """What an owner answered, as HTTP says it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, assert_never
 from urllib.parse import quote
@@ -11,9 +12,13 @@ from msgspec import Raw, Struct
 from gateway.problems import ProblemError, invalid
 from gateway.requests import field_fault
 from schemas.commands import Answer
-from schemas.lifecycle import DeliveryState, MessageState
-from schemas.message import NO_BODY, Message, OnFinished
+from schemas.lifecycle import LIVE, DeliveryState, MessageState
+from schemas.message import NO_BODY, Message, OnFinished, Retry
+from schemas.retry import attempts_left
 from schemas.rows import Delivery, Moment, Row
+
+Delays = Mapping[str, tuple[int, ...]]
+"""The retry schedule of each channel, as schemas.decisions.Policy has it."""
 
 
 class Accepted(Struct, frozen=True, kw_only=True):
@@ -80,7 +85,7 @@ SHOWN = tuple(
 OWN = ("turn", "turn_epoch", "by_hand", "slot")
 
 
-def view(row: Row, state: MessageState, as_of: datetime) -> MessageView:
+def view(row: Row, state: MessageState, as_of: datetime, delays_ms: Delays) -> MessageView:
     """A row as people read it."""
     return MessageView(
         id=row.id,
@@ -93,15 +98,19 @@ def view(row: Row, state: MessageState, as_of: datetime) -> MessageView:
         finished_at=row.finished_at,
         forgotten_at=row.forget_at,
         erased=row.erased,
-        deliveries=[_delivery(delivery) for delivery in row.deliveries],
+        deliveries=[_delivery(delivery, row.message.retry, delays_ms) for delivery in row.deliveries],
         timeline=row.timeline,
         **{name: getattr(row.message, name) for name in SHOWN},
     )
 
 
-def _delivery(delivery: Delivery) -> dict[str, Any]:
-    """Every field, defaults too, less what only owners need."""
-    return {name: getattr(delivery, name) for name in Delivery.__struct_fields__ if name not in OWN}
+def _delivery(delivery: Delivery, own: Retry | None, delays_ms: Delays) -> dict[str, Any]:
+    """Every field, defaults too, less what only owners need; and how many more attempts there may be."""
+    shown = {name: getattr(delivery, name) for name in Delivery.__struct_fields__ if name not in OWN}
+    delays = delays_ms.get(delivery.channel) if own is None else own.delays_ms
+    if delays is None or delivery.state not in LIVE:
+        return shown | {"attempts_left": None}
+    return shown | {"attempts_left": attempts_left(delays, delivery.attempts_in_schedule)}
 
 
 def created_response(answer: Answer) -> Response:
@@ -130,11 +139,11 @@ def acted_response(answer: Answer) -> Response:
     return json_response(Acted(id=answer.id, state=answer.state, results=answer.deliveries))
 
 
-def looked_response(answer: Answer, as_of: datetime) -> Response:
-    """200. Raises ProblemError."""
+def looked_response(answer: Answer, as_of: datetime, delays_ms: Delays) -> Response:
+    """200; `delays_ms`: the retry schedule of each channel. Raises ProblemError."""
     if answer.view is None or answer.state is None:
         raise problem_of(answer)
-    return json_response(view(answer.view, answer.state, as_of), headers=_tag(answer.view.revision))
+    return json_response(view(answer.view, answer.state, as_of, delays_ms), headers=_tag(answer.view.revision))
 
 
 def json_response(content: Struct, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -2,6 +2,7 @@
 
 from fastapi import FastAPI, Response
 
+from agents.channels import retry_delays
 from gateway.access import observe
 from gateway.actions import actions_router, dead_letters_router
 from gateway.answering import Answering
@@ -22,6 +23,7 @@ from gateway.schedules import schedules_router
 from gateway.sweep_routes import sweeps_router
 from gateway.version import version
 from gateway.windows import windows_router
+from topology.channel_settings import channel_settings
 from topology.commander import Commander
 
 DESCRIPTION = """Scheduled messages on Kafka. Each request is answered by the one owner of the message, durably.
@@ -49,7 +51,7 @@ def create_api(parts: Parts) -> FastAPI:
     app.include_router(bulk_router(answering))  # before the ids: what these routes are called is no id
     app.include_router(sweeps_router(commander, answering, parts.archive, parts.event_ends, settings.partitions))
     app.include_router(lists_router(parts.archive))
-    app.include_router(messages_router(commander, clock))
+    app.include_router(messages_router(commander, clock, retry_delays(channel_settings(settings), clock)))
     app.include_router(schedules_router(commander, settings.partitions, clock))
     app.include_router(windows_router(parts.windows, clock, settings.partitions))
     app.include_router(actions_router(commander))

@@ -1,11 +1,16 @@
 """`clepsydra channels`: what can be sent with, and what is missing."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 import typer
 from rich.markup import escape
 
 from gateway.cli_messages import URL, ApiKey, Url
 from gateway.client import ApiClient
 from gateway.output import AsJson, console, print_json, table
+
+UNSURE = {True: "tried again: its receivers drop repeats by their key", False: "held as unknown, for a person"}
 
 
 def channels(url: Url = URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:
@@ -20,13 +25,20 @@ def channels(url: Url = URL, api_key: ApiKey = None, as_json: AsJson = False) ->
     if as_json:
         print_json(found)
         return
-    rows = table("channel", "repeats", "settings", "missing")
+    rows = table("channel", "")
     for channel in found:
-        honours = {True: "dropped by key", False: "held as unknown", None: ""}[channel["honours_key"]]
-        settings = "\n".join(f"{one['name']}={one['value']}" for one in channel["settings"])
         name = channel["name"] if channel["usable"] else f"[dim]{escape(channel['name'])}[/]"
-        rows.add_row(name, honours, escape(settings), escape(channel["missing"]))
+        rows.add_row(name, escape("\n".join(_lines(channel))))
     console().print(rows)
+
+
+def _lines(channel: Mapping[str, Any]) -> Iterator[str]:
+    """Whether it is on; what becomes of a send that nobody knows the outcome of; its settings."""
+    yield f"off: {channel['missing']}" if channel["missing"] else "on"
+    if channel["honours_key"] is not None:
+        yield f"a send of unknown outcome is {UNSURE[channel['honours_key']]}"
+    for one in channel["settings"]:
+        yield f"{one['name']}={one['value']}"
 
 
 def add_channels_command(app: typer.Typer) -> None:

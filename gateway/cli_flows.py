@@ -78,6 +78,9 @@ def list_(url: Url = URL, api_key: ApiKey = None, as_json: AsJson = False) -> No
     if as_json:
         print_json(found)
         return
+    if not found:
+        console().print("No limits and no pauses: everything goes out as it falls due.")
+        return
     rows = table("flow", "rate", "burst", "parallel", "paused", "held back", "note")
     for flow in found:
         rate = f"{flow['rate']} in {_short(flow['per'])}" if flow["rate"] else ""

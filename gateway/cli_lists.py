@@ -1,18 +1,40 @@
 """`clepsydra list` and `clepsydra dead list`: pages out of the archive."""
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.markup import escape
 
 from gateway.cli_messages import URL, ApiKey, Url
 from gateway.client import ApiClient
-from gateway.output import AsJson, console, print_json, table
+from gateway.output import AsJson, console, print_json
+from gateway.output_fit import fitted, list_console
+from gateway.told import local
 from gateway.when import distance, moment
 from topology.clock import SystemClock
 
 LIMIT = 50
+
+
+class Columns(NamedTuple):
+    """Of a table: those that go where a terminal is narrow, and those whose ends do."""
+
+    names: tuple[str, ...]
+    may_go: tuple[str, ...]
+    cut: tuple[str, ...]
+
+
+MESSAGES = Columns(
+    ("id", "state", "due (UTC)", "", "channel", "to", "account", "tags"),
+    may_go=("tags", "", "channel", "account", "to"),
+    cut=("to", "tags"),
+)
+LETTERS = Columns(
+    ("id", "target", "state", "since (UTC)", "channel", "to", "attempts", "reason"),
+    may_go=("channel", "attempts", "since (UTC)", "to", "target"),
+    cut=("reason", "to"),
+)
 ALL_PAGE = 1_000
 
 State = Annotated[str | None, typer.Option(help="Only these states, with commas.")]
@@ -52,7 +74,7 @@ def list_(
         "order": "desc" if latest else None,
     }  # fmt: skip
     pages = _pages(ApiClient(url, api_key), "/v1/messages", given, ALL_PAGE if every else limit, cursor)
-    _show(pages, "messages", ("id", "state", "due (UTC)", "channel", "to", "account", "tags"), _message, every, as_json)
+    _show(pages, "messages", MESSAGES, _message, every, as_json)
 
 
 def dead_list(
@@ -75,8 +97,7 @@ def dead_list(
     """  # noqa: D301  click wants the character
     given = {"state": state, "account": account, "channel": channel}
     pages = _pages(ApiClient(url, api_key), "/v1/dead-letters", given, ALL_PAGE if every else limit, cursor)
-    columns = ("id", "target", "state", "since (UTC)", "channel", "to", "attempts", "reason")
-    _show(pages, "dead_letters", columns, _letter, every, as_json)
+    _show(pages, "dead_letters", LETTERS, _letter, every, as_json)
 
 
 def _pages(
@@ -95,7 +116,7 @@ def _pages(
 def _show(
     pages: Iterator[dict[str, Any]],
     name: str,
-    columns: tuple[str, ...],
+    columns: Columns,
     cells: Callable[[dict[str, Any]], tuple[Any, ...]],
     every: bool,
     as_json: bool,
@@ -115,18 +136,17 @@ def _show(
             return
 
 
-def _print_rows(columns: tuple[str, ...], rows: list[tuple[Any, ...]], none: str) -> None:
+def _print_rows(columns: Columns, rows: list[tuple[Any, ...]], none: str) -> None:
     if not rows:
         console().print(none)
         return
-    shown = table(*columns)
-    for cells in rows:
-        shown.add_row(*(escape(str(cell)) for cell in cells))
-    console().print(shown)
+    out = list_console()
+    texts = [[str(cell) for cell in cells] for cells in rows]
+    out.print(fitted(columns.names, texts, out.width, may_go=columns.may_go, cut=columns.cut))
 
 
 def _say_end(page: dict[str, Any], count: int) -> None:
-    as_of = page["as_of"] or "no time yet: the archive has only begun"
+    as_of = local(page["as_of"]) if page["as_of"] else "no time yet: the archive has only begun"
     more = f"; more with --cursor {page['cursor']}, or --all" if page.get("cursor") else ""
     console().print(f"[dim]{count} as of {as_of}{escape(more)}[/]")
 
@@ -139,7 +159,8 @@ def _message(one: dict[str, Any]) -> tuple[Any, ...]:
     return (
         one["id"],
         state,
-        _due(one["due_at"]),
+        one["due_at"][:19].replace("T", " "),
+        distance(one["due_at"], SystemClock().now_ms()),
         channel,
         to + more,
         one.get("account") or "",
@@ -159,7 +180,3 @@ def _letter(one: dict[str, Any]) -> tuple[Any, ...]:
         one["attempts"],
         one.get("reason", ""),
     )
-
-
-def _due(when: str) -> str:
-    return f"{when[:19].replace('T', ' ')} ({distance(when, SystemClock().now_ms())})"

@@ -30,6 +30,7 @@ Priority = Annotated[int | None, typer.Option(min=0, max=9, help="Among overdue 
 Expires = Annotated[str | None, typer.Option("--expires-at", metavar="TIME", help="Not sent any more after this.")]
 Key = Annotated[str | None, typer.Option("--key", help="An Idempotency-Key: repeats with it are done once.")]
 URL = "http://127.0.0.1:8080"
+BODY_SHOWN = 200
 
 
 def add_message_commands(app: typer.Typer) -> None:
@@ -96,7 +97,7 @@ def show(id_: Id, url: Url = URL, api_key: ApiKey = None, as_json: AsJson = Fals
         f"[bold]{escape(found['id'])}[/]  {found['state']}, {due_text(found['due_at'])}, revision {found['revision']}"
     )
     if "body" in found:
-        out.print(f"body      {escape(msgspec.json.encode(found['body']).decode()[:200])}")
+        out.print(f"body      {escape(_shown_body(found['body']))}")
     for d, sentence in zip(found["deliveries"], story(found), strict=True):
         to = f" to {d['to']}" if d["to"] else ""
         out.print(f"target {d['target']}  {escape(d['channel'] + to)}: {d['state']}, attempts {d['attempts']}")
@@ -159,6 +160,12 @@ def cancel(id_: Id, key: Key = None, url: Url = URL, api_key: ApiKey = None, as_
     results = done["results"]
     targets = "" if len(results) == 1 else ": " + ", ".join(f"target {n} {state}" for n, state in results.items())
     console().print(f"[green]{done['state']}[/] {escape(done['id'])}{targets}")
+
+
+def _shown_body(body: Any) -> str:
+    """The begin of it, in one line: a text as it is, any other JSON as JSON."""
+    text = " ".join(body.split()) if isinstance(body, str) else msgspec.json.encode(body).decode()
+    return text if len(text) <= BODY_SHOWN else f"{text[:BODY_SHOWN]}..."
 
 
 def _due(at: str | None, in_: str | None, wanted: str) -> str:

@@ -9,6 +9,7 @@ from rich.markup import escape
 from gateway.cli_messages import URL, ApiKey, Key, Url, due_text
 from gateway.client import ApiClient
 from gateway.output import AsJson, console, print_json, table
+from gateway.output_fit import fitted, list_console
 from gateway.when import moment
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The schedule's id.", show_default=False)]
@@ -39,12 +40,19 @@ def list_(url: Url = URL, api_key: ApiKey = None, as_json: AsJson = False) -> No
     if as_json:
         print_json(found)
         return
-    rows = table("id", "state", "recurrence", "zone", "next run", "note")
-    for each in found:
-        note = each.get("paused", {}).get("note") or each.get("note", "")
-        cells = (each["id"], each["state"], recurrence_text(each["recurrence"]), each["timezone"])
-        rows.add_row(*map(escape, cells), when_text(each.get("next_due_at")), escape(note))
-    console().print(rows)
+    if not found:
+        console().print("No schedules.")
+        return
+    rows = [
+        (
+            *(each["id"], each["state"], recurrence_text(each["recurrence"]), each["timezone"]),
+            when_text(each.get("next_due_at")),
+            each.get("paused", {}).get("note") or each.get("note", ""),
+        )
+        for each in found
+    ]
+    out, names = list_console(), ("id", "state", "recurrence", "zone", "next run", "note")
+    out.print(fitted(names, rows, out.width, may_go=("note", "zone"), cut=("note", "recurrence")))
 
 
 def show(id_: Id, url: Url = URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:

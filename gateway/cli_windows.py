@@ -30,6 +30,13 @@ PARTS = (
     ("pending", "bright_black"),
 )
 
+LEGEND = (
+    ("delivered", "green"),
+    ("retrying", "yellow"),
+    ("failed", "red"),
+    ("pending", "bright_black"),
+)
+
 
 def windows(
     from_: Annotated[str | None, typer.Option("--from", help="RFC 3339; an hour ago if left out.")] = None,
@@ -101,7 +108,7 @@ def _taken(columns: Sequence[str], lines: Sequence[Mapping[str, str]]) -> int:
 def legend() -> Text:
     """What the colours mean."""
     told = Text("bars:", style="dim")
-    for name, colour in PARTS:
+    for name, colour in LEGEND:
         told.append(f" █ {name}", style=colour)
     return told
 

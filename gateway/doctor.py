@@ -50,11 +50,11 @@ async def examine(url: str, api_key: str | None, now_ms: int) -> list[Finding]:
     except SettingsError as fault:
         return [*findings, Finding("settings", "wrong", "; ".join(fault.faults), "correct these variables")]
     findings += [
-        Finding("settings", "ok", f"prefix {settings.prefix}, {settings.partitions} partitions"),
+        Finding("settings", "ok", f"of this shell: prefix {settings.prefix}, {settings.partitions} partitions"),
         _data(settings),
     ]
     findings += [finding async for finding in _kafka(settings)]
-    findings += [finding async for finding in _archive(settings)]
+    findings += [finding async for finding in _archive(settings, url, api_key)]
     findings += [finding async for finding in _gateway(url, api_key, now_ms)]
     return findings
 
@@ -106,18 +106,12 @@ async def _kafka(settings: Settings) -> AsyncIterator[Finding]:
         await admin.close()
 
 
-async def _archive(settings: Settings) -> AsyncIterator[Finding]:
+async def _archive(settings: Settings, url: str, api_key: str | None) -> AsyncIterator[Finding]:
     """PostgreSQL, and how far the archivist has come in it."""
     from gateway.cli_archive import read_status  # noqa: PLC0415  it needs the driver, which no other check does
 
     if settings.postgres is None:
-        remedy = "set CLEPSYDRA_POSTGRES and run `clepsydra worker archivist`, if lists are wanted"
-        yield Finding(
-            "archive",
-            "note",
-            "CLEPSYDRA_POSTGRES is not set here: a gateway started so answers lists and searches with 503, all else works",
-            remedy,
-        )
+        yield await _archive_of_gateway(url, api_key)
         return
     try:
         status = await read_status(settings)
@@ -135,12 +129,39 @@ async def _archive(settings: Settings) -> AsyncIterator[Finding]:
             yield Finding("archive", "ok", found)
 
 
+async def _archive_of_gateway(url: str, api_key: str | None) -> Finding:
+    """This shell does not say where PostgreSQL is: whether the gateway has it."""
+    timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
+    remedy = "set CLEPSYDRA_POSTGRES and run `clepsydra worker archivist`, if lists are wanted"
+    here = "CLEPSYDRA_POSTGRES is not set here"
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout, headers=_authorized(api_key)) as session,
+            session.get(f"{url.rstrip('/')}/v1/messages?limit=1") as response,
+        ):
+            status, answer = response.status, await response.json()
+    except (TimeoutError, aiohttp.ClientError, ValueError):
+        return Finding(
+            "archive", "note", f"{here}, and the gateway does not say: a gateway without it has no lists", remedy
+        )
+    match status:
+        case 200:
+            return Finding("archive", "ok", f"the gateway's is as of {answer['as_of'] or 'no time yet'}")
+        case 503:
+            return Finding("archive", "note", f"the gateway has none: {answer['detail']}; all but lists works", remedy)
+        case _:
+            return Finding("archive", "note", f"{here}; the gateway was not asked: no API key, or a wrong one")
+
+
+def _authorized(api_key: str | None) -> dict[str, str]:
+    return {"Authorization": f"Bearer {api_key}"} if api_key else {}
+
+
 async def _gateway(url: str, api_key: str | None, now_ms: int) -> AsyncIterator[Finding]:
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_S)
-    headers = {"Authorization": f"Bearer {api_key}"} if api_key else {}
     start = "start `clepsydra gateway`, or give --url / CLEPSYDRA_URL"
     try:
-        async with aiohttp.ClientSession(timeout=timeout, headers=headers) as session:
+        async with aiohttp.ClientSession(timeout=timeout, headers=_authorized(api_key)) as session:
             async with session.get(f"{url.rstrip('/')}/readyz") as response:
                 status, date = response.status, response.headers.get("date")
             if status != 200:

@@ -36,6 +36,7 @@ VIEW = {
             "state": "delivered",
             "due_at": "2027-01-04T07:00:00Z",
             "attempts": 1,
+            "attempts_left": None,
             "maybe_sent": False,
             "first_attempt_at": "2027-01-04T07:00:00.004Z",
             "last_attempt_at": "2027-01-04T07:00:00.004Z",

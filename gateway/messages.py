@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header, Path, Request, Response
 from msgspec import UNSET
 
 from agents.ports import Clock
-from gateway.answers import cancelled_response, created_response, edited_response, looked_response
+from gateway.answers import Delays, cancelled_response, created_response, edited_response, looked_response
 from gateway.asking import ask
 from gateway.message_docs import CREATE, DELETE, EDIT, LOOK
 from gateway.requests import check_id, read_body, read_changes, read_key, read_message, read_revision
@@ -22,7 +22,7 @@ Key = Annotated[
 Match = Annotated[str | None, Header(alias="If-Match", description='edit only this revision, as in `"3"`')]
 
 
-def messages_router(commander: Commander, clock: Clock) -> APIRouter:
+def messages_router(commander: Commander, clock: Clock, delays_ms: Delays) -> APIRouter:
     """Create, read, edit and cancel one message."""
     router = APIRouter(prefix="/v1/messages", tags=["messages"])
 
@@ -40,7 +40,7 @@ def messages_router(commander: Commander, clock: Clock) -> APIRouter:
     async def look(message_id: Id) -> Response:
         """From its owner: it shows what was accepted before, at once."""
         command = Look(command_id=str(uuid4()), id=check_id(message_id))
-        return looked_response(await ask(commander, command), at(clock.now_ms()))
+        return looked_response(await ask(commander, command), at(clock.now_ms()), delays_ms)
 
     @router.patch("/{message_id:path}", summary="Change a message that was not handed over yet", **EDIT)
     async def edit(request: Request, message_id: Id, _key: Key = None, _match: Match = None) -> Response:

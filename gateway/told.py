@@ -44,8 +44,7 @@ def _said(d: Mapping[str, Any], message: Mapping[str, Any]) -> str:
         case "delivered":
             return f"delivered{_lateness(d, message)}."
         case "scheduled" | "retrying" if d["reason"]:
-            tried = f" after {_attempts(d)}" if d["attempts"] else ""
-            return f"waits until {local(d['due_at'])}{tried}: {_why(d)}."
+            return f"waits until {local(d['due_at'])}{_tried(d)}: {_why(d)}."
         case "scheduled" | "retrying":
             return f"is due at {local(d['due_at'])}."
         case "emitted":
@@ -79,6 +78,19 @@ def _lateness(d: Mapping[str, Any], message: Mapping[str, Any]) -> str:
     if late <= LATE_MS:
         return f" on time ({span(late)} after it was due)"
     return f" {span(late)} late: it was due then, and no courier took it up before"
+
+
+def _tried(d: Mapping[str, Any]) -> str:
+    """How often, and how often there may be more."""
+    if not d["attempts"]:
+        return ""
+    match d.get("attempts_left"):
+        case None:
+            return f" after {_attempts(d)}"
+        case 1:
+            return f" after {_attempts(d)}, for the last one"
+        case left:
+            return f" after {_attempts(d)}, {left} are left"
 
 
 def _attempts(d: Mapping[str, Any]) -> str:

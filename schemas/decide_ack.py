@@ -154,9 +154,7 @@ def _move(row: Row, d: Delivery, ack: Ack, now_ms: int, policy: Policy) -> Move:
 
 def _retry(row: Row, d: Delivery, after_ms: int | None, now_ms: int, policy: Policy) -> Move:
     own = row.message.retry
-    delays = (
-        policy.delays_ms.get(d.channel, ()) if own is None else tuple(int(x.total_seconds() * 1000) for x in own.delays)
-    )
+    delays = policy.delays_ms.get(d.channel, ()) if own is None else own.delays_ms
     again = next_delay(delays, d.attempts_in_schedule, after_ms)
     if isinstance(again, NoMore):
         return GiveUp()

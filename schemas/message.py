@@ -57,6 +57,11 @@ class Retry(Input, frozen=True, kw_only=True):
             if not timedelta(0) <= delay <= timedelta(days=7):
                 raise ValueError(f"a delay of {delay} is not between 0 s and 7 days")
 
+    @property
+    def delays_ms(self) -> tuple[int, ...]:
+        """As schemas.retry takes them."""
+        return tuple(int(delay.total_seconds() * 1000) for delay in self.delays)
+
 
 class Target(Input, frozen=True, kw_only=True):
     """One receiver of a message with many."""

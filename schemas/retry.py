@@ -34,6 +34,11 @@ def next_delay(delays_ms: tuple[int, ...], attempts: int, asked_ms: int | None) 
     return Again(max(delays_ms[attempts - 1], asked_ms or 0))
 
 
+def attempts_left(delays_ms: tuple[int, ...], attempts: int) -> int:
+    """How many more the schedule allows after the nth attempt."""
+    return max(0, len(delays_ms) + 1 - attempts)
+
+
 def jittered(delay_ms: int, seed: str) -> int:
     """The delay lengthened by up to a tenth, evenly, the same for the same seed: replays decide the same."""
     draw = int.from_bytes(blake2b(seed.encode(), digest_size=4).digest()) / 2**32

@@ -1,10 +1,11 @@
 """What a receiver's answer, or the lack of one, means for the message."""
 
+import os
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 
-from aiohttp import InvalidURL
+from aiohttp import ClientConnectorDNSError, ClientConnectorError, ClientSSLError, InvalidURL
 
 from schemas.outcomes import Delivered, Outcome, Rejected, Response, RetryLater
 from schemas.times import ms_of
@@ -55,6 +56,11 @@ def not_connected(fault: Exception) -> Outcome:
     match fault:
         case InvalidURL():
             return Rejected(reason=clean(f"not a URL that can be requested: {fault}", REASON_KEPT))
+        case ClientConnectorDNSError():
+            return RetryLater(reason=clean(f"the host {fault.host} was not found", REASON_KEPT), unanswered=True)
+        case ClientConnectorError(os_error=OSError(errno=int(errno))) if not isinstance(fault, ClientSSLError):
+            reason = f"no connection to {fault.host}:{fault.port}: {os.strerror(errno).lower()}"
+            return RetryLater(reason=clean(reason, REASON_KEPT), unanswered=True)
         case TimeoutError():
             return RetryLater(reason="no connection within the time limit", unanswered=True)
         case _:

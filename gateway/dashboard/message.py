@@ -199,7 +199,7 @@ def delivery_row(d: dict[str, Any]) -> dict[str, Any]:
         "to": d["to"],
         "state": d["state"],
         "due, or next try": local(d["due_at"]),
-        "attempts": d["attempts"],
+        "attempts": d["attempts"] if d.get("attempts_left") is None else f"{d['attempts']}, {d['attempts_left']} left",
         "first try late by": "-" if late is None else f"{late} ms",
         "answer": said or d["reason"] or "-",
     }

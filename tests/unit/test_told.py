@@ -38,6 +38,14 @@ PUT_OFF = {"at": DUE, "what": "deferred", "note": "waiting for its slot at 12:00
             "Waits until 2026-11-24 12:00:00.000 UTC after 2 attempts: 503 (we are moving).",
         ),
         (
+            {"state": "retrying", "attempts": 1, "attempts_left": 9, "reason": "503"}, (),
+            "Waits until 2026-11-24 12:00:00.000 UTC after 1 attempt, 9 are left: 503.",
+        ),
+        (
+            {"state": "retrying", "attempts": 9, "attempts_left": 1, "reason": "503"}, (),
+            "Waits until 2026-11-24 12:00:00.000 UTC after 9 attempts, for the last one: 503.",
+        ),
+        (
             {"state": "dead", "attempts": 1, "reason": "400", "last_response": {"body": "x" * 201}}, (),
             f"Given up after 1 attempt: 400 ({'x' * 200}...).",
         ),

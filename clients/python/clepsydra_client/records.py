@@ -48,6 +48,7 @@ class Delivery:
     state: str
     due_at: datetime | None = None
     attempts: int = 0
+    attempts_left: int | None = None
     maybe_sent: bool = False
     first_attempt_at: datetime | None = None
     last_attempt_at: datetime | None = None
