@@ -12,6 +12,8 @@ from gateway.api import create_api
 from gateway.parts import connect_parts
 from topology.settings import Settings
 
+KEY = "test-key-of-16-characters"
+
 
 @asynccontextmanager
 async def gateway(settings: Settings, key: str) -> AsyncIterator[httpx.AsyncClient]:

@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from rocksdict import BlockBasedOptions, Cache, DbClosedError, DBCompressionType, Options, Rdict
+from rocksdict import BlockBasedOptions, Cache, DbClosedError, DBCompressionType, Options, Rdict, ReadOptions
 
 MIB = 1024 * 1024
 WRITE_BUFFER_BYTES = 4 * MIB
@@ -80,6 +80,23 @@ def open_database(path: Path) -> Rdict:
         return Rdict(str(path), _options())
     except Exception as error:  # rocksdict raises nothing narrower
         raise DiskError(f"{path} cannot be opened: {error}") from error
+
+
+def keys_between(db: Rdict, path: Path, start: bytes, end: bytes, limit: int) -> list[bytes]:
+    """At most `limit` keys in [start, end), in order. Raises DiskError."""
+    found: list[bytes] = []
+    if limit <= 0 or start >= end:
+        return found
+    bounded = ReadOptions()
+    bounded.set_iterate_upper_bound(end)
+    try:
+        for key in db.keys(from_key=start, read_opt=bounded):
+            found.append(key)
+            if len(found) == limit:
+                break
+    except Exception as error:
+        raise broken(path, error) from error
+    return found
 
 
 def compact_by_itself(db: Rdict, *, on: bool) -> None:

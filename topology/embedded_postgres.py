@@ -10,26 +10,18 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import Any
 
 import asyncpg
 
-from topology.embedded_errors import EmbeddedPostgresError
-from topology.embedded_process import (
-    check_free_disk,
-    die_with_parent,
-    end_of_log,
-    free_port,
-    lock_directory,
-)
+from topology.embedded_errors import EmbeddedPostgresError, EmbeddedServerError
+from topology.embedded_process import free_port
+from topology.embedded_server import EmbeddedServer
 from topology.embedded_user import let_through, server_user
 
 USER = "clepsydra"
-START_TIMEOUT_S = 60
-STOP_TIMEOUT_S = 20
 AGAIN_S = 0.02
 CRASHED_CHILDREN_S = 5.0
 """After kill -9 of the server its children end by themselves, soon; until then it does not start on their memory."""
@@ -49,12 +41,14 @@ CONFIG = {
 }
 
 
-class EmbeddedPostgres:
-    """One PostgreSQL server on loopback with its data in `data`, kept between runs unless `fresh`.
+class EmbeddedPostgres(EmbeddedServer):
+    """One PostgreSQL server: it answers after 0.3 s, the first time after about 1 s."""
 
-    Start it from a thread that lives as long as the server should (the main one): on Linux it is killed when that
-    thread ends, so that not even kill -9 of this process leaves it behind.
-    """
+    name, log_name, error = "PostgreSQL", "postgres.log", EmbeddedPostgresError
+    stop_signal = signal.SIGINT
+    """Clients are disconnected, not waited for."""
+    look_s = AGAIN_S
+    damaged = f"{EmbeddedServer.damaged[:-1]}; `clepsydra archive rebuild` fills it from Kafka."
 
     def __init__(
         self,
@@ -64,17 +58,9 @@ class EmbeddedPostgres:
         nice: int = 0,
         progress: Callable[[str], None] = lambda _line: None,
     ) -> None:
-        self.data = data.resolve()
-        self.log = self.data / "postgres.log"
-        self._cluster = self.data / "cluster"
+        super().__init__(data, "cluster", fresh=fresh, progress=progress, nice=nice)
         self._password = self.data / "password"
-        self._fresh = fresh
-        self._nice = nice
-        self._progress = progress
         self._port: int | None = None
-        self._process: subprocess.Popen[bytes] | None = None
-        self._lock: IO[str] | None = None
-        self._log_start = 0
 
     @property
     def url(self) -> str:
@@ -88,50 +74,13 @@ class EmbeddedPostgres:
         return f"postgresql://{USER}:{self._password.read_text()}@127.0.0.1:{self._port}/{database}"
 
     @property
-    def pid(self) -> int:
-        """The server's process id. Raises RuntimeError when it is not running."""
-        if self._process is None:
-            raise RuntimeError("the embedded PostgreSQL is not running")
-        return self._process.pid
-
-    @property
-    def running(self) -> bool:
-        """Whether the server's process is alive."""
-        return self._process is not None and self._process.poll() is None
-
-    async def start(self) -> str:
-        """Starts the server and gives its URL once it answers: 0.3 s, the first time about 1 s.
-
-        Raises EmbeddedPostgresError: not installed, directory in use, disk full, or a server that dies.
-        """
-        if self.running:
-            return self.url
-        try:
-            await self._launch()
-        except BaseException:
-            self.kill()
-            raise
+    def address(self) -> str:
+        """As `url`."""
         return self.url
 
-    async def stop(self) -> None:
-        """Stops the server cleanly, within 20 s; then it is killed. Stopping twice does nothing."""
-        if self._process is not None and self.running:
-            self._process.send_signal(signal.SIGINT)  # clients are disconnected, not waited for
-            try:
-                await asyncio.to_thread(self._process.wait, STOP_TIMEOUT_S)
-            except subprocess.TimeoutExpired:
-                self._progress(f"PostgreSQL did not stop within {STOP_TIMEOUT_S} s and is killed")
-        self.kill()
-
-    def kill(self) -> None:
-        """Ends the server with SIGKILL, as a crash would; its data stays and `start` works again."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+    async def answers(self) -> bool:
+        """Whether it takes a connection."""
+        return await _answers(self.url_of("postgres"))
 
     async def create_database(self, name: str) -> str:
         """A new, empty database; its URL."""
@@ -142,20 +91,14 @@ class EmbeddedPostgres:
             await connection.close()
         return self.url_of(name)
 
-    async def __aenter__(self) -> Self:
-        await self.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.stop()
-
-    async def _launch(self) -> None:
+    async def launch(self) -> None:
+        """Directory, cluster, server, database."""
         binaries = _binaries()
-        self._prepare_directory()
+        self.prepare_directory()
         if server_user() is not None:
-            let_through(self._cluster)
+            let_through(self._stored)
             let_through(binaries / "postgres")
-        made = not (self._cluster / "PG_VERSION").exists()
+        made = not (self._stored / "PG_VERSION").exists()
         if made:
             await asyncio.to_thread(self._make_cluster, binaries)
         remembered = self.data / "port"
@@ -165,14 +108,6 @@ class EmbeddedPostgres:
         await self._start_when_possible(binaries)
         if made:
             await self.create_database(USER)
-
-    def _prepare_directory(self) -> None:
-        self.data.mkdir(parents=True, exist_ok=True)
-        self._lock = lock_directory(self.data, "PostgreSQL", EmbeddedPostgresError)
-        if self._fresh:
-            shutil.rmtree(self._cluster, ignore_errors=True)
-            self._fresh = False  # a restart of this object keeps what it wrote
-        check_free_disk(self.data, "PostgreSQL", EmbeddedPostgresError)
 
     def _make_cluster(self, binaries: Path) -> None:
         """Makes an empty cluster; a half made one, of a start that was interrupted, is thrown away."""
@@ -196,16 +131,16 @@ class EmbeddedPostgres:
             raise EmbeddedPostgresError(
                 f"PostgreSQL cannot make its data directory in {self.data}", why=why, remedy=remedy
             )
-        shutil.rmtree(self._cluster, ignore_errors=True)
-        making.rename(self._cluster)
+        shutil.rmtree(self._stored, ignore_errors=True)
+        making.rename(self._stored)
 
     async def _start_when_possible(self, binaries: Path) -> None:
         deadline = asyncio.get_running_loop().time() + CRASHED_CHILDREN_S
         while True:
             self._spawn(binaries)
             try:
-                await self._until_it_answers()
-            except EmbeddedPostgresError as error:
+                await self.until_it_answers()
+            except EmbeddedServerError as error:
                 crashed = "shared memory block" in error.why or "Is another postmaster" in error.why
                 if not crashed or asyncio.get_running_loop().time() > deadline:
                     raise
@@ -216,35 +151,7 @@ class EmbeddedPostgres:
     def _spawn(self, binaries: Path) -> None:
         config = CONFIG | {"port": str(self._port)}
         options = [part for name, value in config.items() for part in ("-c", f"{name}={value}")]
-        with self.log.open("ab") as log:
-            self._log_start = log.tell()
-            self._process = subprocess.Popen(
-                [str(binaries / "postgres"), "-D", str(self._cluster), *options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,  # Ctrl-C is for us, who stop it after those who use it
-                preexec_fn=partial(die_with_parent, self._nice),  # noqa: PLW1509  one prctl call, no Python lock is taken
-                **_as_user(),
-            )
-
-    async def _until_it_answers(self) -> None:
-        try:
-            async with asyncio.timeout(START_TIMEOUT_S):
-                while not await _answers(self.url_of("postgres")):
-                    if not self.running:
-                        raise self._failure("the server ended")
-                    await asyncio.sleep(AGAIN_S)
-        except TimeoutError as error:
-            raise self._failure(f"no answer within {START_TIMEOUT_S} s") from error
-
-    def _failure(self, why: str) -> EmbeddedPostgresError:
-        return EmbeddedPostgresError(
-            "PostgreSQL did not start",
-            why=f"{why}; the end of its log:\n{end_of_log(self.log, self._log_start)}",
-            remedy=f"The whole log is {self.log}. If its data is damaged, --fresh starts with an empty one; "
-            "`clepsydra archive rebuild` fills it from Kafka.",
-        )
+        self.spawn([str(binaries / "postgres"), "-D", str(self._stored), *options], _as_user())
 
 
 async def _answers(url: str) -> bool:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from topology.embedded_errors import EmbeddedKafkaError, EmbeddedServerError
+from topology.embedded_errors import EmbeddedServerError
 
 FREE_DISK_BYTES_MIN = 1 << 30
 # Below what Linux and macOS hand to outgoing connections: a client that reconnects to a port from that range while
@@ -38,9 +38,7 @@ def free_port(remembered: int | None = None, *, other_than: int | None = None) -
     return next(port for port in candidates if port != other_than and port_is_free(port))
 
 
-def check_free_disk(
-    directory: Path, server: str = "Kafka", error: type[EmbeddedServerError] = EmbeddedKafkaError
-) -> None:
+def check_free_disk(directory: Path, server: str, error: type[EmbeddedServerError]) -> None:
     """Raises `error` when less than 1 GiB is free: the server would stop in the middle of a write."""
     free = shutil.disk_usage(directory).free
     if free < FREE_DISK_BYTES_MIN:
@@ -51,9 +49,7 @@ def check_free_disk(
         )
 
 
-def lock_directory(
-    directory: Path, server: str = "Kafka", error: type[EmbeddedServerError] = EmbeddedKafkaError
-) -> IO[str]:
+def lock_directory(directory: Path, server: str, error: type[EmbeddedServerError]) -> IO[str]:
     """The lock on a data directory, held until it is closed or this process ends.
 
     Raises `error` when another instance holds it.

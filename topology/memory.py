@@ -10,9 +10,10 @@ from rocksdict import Rdict, ReadOptions, WriteBatch
 from schemas.outcomes import DoneBefore, OutcomeRecord, Paced
 from schemas.times import ms_of
 from schemas.wire import read_outcome
-from topology.disk import DiskError, broken, close_database, open_database, wipe_directory
+from topology.disk import broken, close_database, keys_between
+from topology.trusted_copy import META, astray, foreign, known, open_trusted
 
-FINISHED, META, OUTCOME, PACED = b"f", b"m", b"o", b"p"
+FINISHED, OUTCOME, PACED = b"f", b"o", b"p"
 FORMAT = 1
 FORGET_SLICE = 5_000
 
@@ -142,19 +143,7 @@ class RocksMemory:
             raise broken(self._path, error) from error
 
     def _finished(self, end: bytes) -> list[bytes]:
-        bounded = ReadOptions()
-        bounded.set_iterate_upper_bound(end)
-        found: list[bytes] = []
-        if self._floor >= end:
-            return found
-        try:
-            for key in self._db.keys(from_key=self._floor, read_opt=bounded):
-                found.append(key)
-                if len(found) == FORGET_SLICE:
-                    break
-        except Exception as error:
-            raise broken(self._path, error) from error
-        return found
+        return keys_between(self._db, self._path, self._floor, end, FORGET_SLICE)
 
 
 def _after(prefix: bytes) -> bytes:
@@ -175,40 +164,11 @@ def open_memory(
     Raises DiskError when not even an empty one can be made.
     """
     new = Meta(cluster_id, topic_id, applied=0)
-    try:
-        memory = _stored(path, new)
-    except DiskError as error:
-        fault = str(error)
-    else:
-        found = _fault(memory.meta(), new, log_end)
-        if found is None:
-            return memory
-        fault = found
-        memory.close()
-    warn(f"the memory {path} is rebuilt from the log: {fault}")
-    wipe_directory(path)
-    return _stored(path, new)
 
+    def fault_of(memory: RocksMemory) -> str | None:
+        return foreign(memory.meta(), new) or astray(memory.meta(), 0, log_end)
 
-def _stored(path: Path, new: Meta) -> RocksMemory:
-    db = open_database(path)
-    try:
-        stored = db.get(META)
-        meta = new if stored is None else _decode_meta(stored)
-        if meta.format != FORMAT:
-            raise DiskError(f"it has format {meta.format}, this release writes {FORMAT}")  # noqa: TRY301  closed below
-        return RocksMemory(path, db, meta)
-    except DiskError:
-        close_database(db)
-        raise
-    except Exception as error:
-        close_database(db)
-        raise broken(path, error) from error
+    def make(db: Rdict) -> RocksMemory:
+        return RocksMemory(path, db, known(db, _decode_meta, new))
 
-
-def _fault(meta: Meta, now: Meta, log_end: int) -> str | None:
-    if (meta.cluster_id, meta.topic_id) != (now.cluster_id, now.topic_id):
-        return f"it is of topic {meta.topic_id} in cluster {meta.cluster_id}, not {now.topic_id} in {now.cluster_id}"
-    if meta.applied > log_end:
-        return f"its position {meta.applied} is beyond the end of the log, {log_end}"
-    return None
+    return open_trusted(path, "memory", make, fault_of, warn)

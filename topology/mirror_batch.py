@@ -11,7 +11,7 @@ from schemas.rows import Row
 from schemas.times import MINUTE_MS, ms_of
 from schemas.windows import PLACE, count_changes, lateness_place
 
-COUNT, DUE, FORGET, META, ROW = b"c", b"d", b"f", b"m", b"r"
+COUNT, DUE, FORGET, ROW = b"c", b"d", b"f", b"r"
 FIRST_TARGET = b"\0\0\0"
 """The end of a due key of target 0: what `due_key` would put there."""
 

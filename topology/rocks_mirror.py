@@ -13,9 +13,10 @@ from schemas.rows import Row
 from schemas.times import ms_of
 from schemas.windows import NOTHING, Counts, added
 from schemas.wire import read_placed, read_timetable
-from topology.disk import broken, close_database, compact_by_itself, open_database, wipe_directory
+from topology.disk import broken, close_database, compact_by_itself, keys_between, open_database, wipe_directory
 from topology.met_ids import MetIds
-from topology.mirror_batch import COUNT, DUE, FORGET, META, ROW, MirrorBatch, due_key, due_of, ms_packed
+from topology.mirror_batch import COUNT, DUE, FORGET, ROW, MirrorBatch, due_key, due_of, ms_packed
+from topology.trusted_copy import META
 
 FORMAT = 2
 UNLOGGED_AT_LEAST = 10_000
@@ -225,20 +226,7 @@ class RocksMirror:
             raise broken(self._path, error) from error
 
     def _keys(self, start: bytes, end: bytes, limit: int) -> list[bytes]:
-        """At most `limit` keys in [start, end)."""
-        found: list[bytes] = []
-        if limit <= 0 or start >= end:
-            return found
-        bounded = ReadOptions()
-        bounded.set_iterate_upper_bound(end)
-        try:
-            for key in self._db.keys(from_key=start, read_opt=bounded):
-                found.append(key)
-                if len(found) == limit:
-                    break
-        except Exception as error:
-            raise broken(self._path, error) from error
-        return found
+        return keys_between(self._db, self._path, start, end, limit)
 
     def _stored_counts(self) -> Iterator[tuple[int, Counts]]:
         bounded = ReadOptions()

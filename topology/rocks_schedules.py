@@ -5,15 +5,16 @@ from pathlib import Path
 from struct import Struct as Packed
 
 import msgspec
-from rocksdict import Rdict, ReadOptions, WriteBatch
+from rocksdict import Rdict, WriteBatch
 
 from agents.ports import ScheduleChange
 from schemas.schedule_rows import ScheduleRow, tend_ms
 from schemas.times import ms_of
 from schemas.wire import read_schedules
-from topology.disk import DiskError, broken, close_database, open_database, wipe_directory
+from topology.disk import broken, close_database, keys_between
+from topology.trusted_copy import META, astray, foreign, known, open_trusted, overslept
 
-META, ROW, TEND = b"m", b"r", b"t"
+ROW, TEND = b"r", b"t"
 FORMAT = 1
 _ms = Packed(">Q")
 
@@ -99,17 +100,7 @@ class RocksSchedules:
         )  # fmt: skip
 
     def _keys(self, start: bytes, end: bytes, limit: int) -> list[bytes]:
-        bounded = ReadOptions()
-        bounded.set_iterate_upper_bound(end)
-        found: list[bytes] = []
-        try:
-            for key in self._db.keys(from_key=start, read_opt=bounded):
-                found.append(key)
-                if len(found) >= limit:
-                    break
-        except Exception as error:
-            raise broken(self._path, error) from error
-        return found
+        return keys_between(self._db, self._path, start, end, limit)
 
 
 def _row(value: bytes) -> ScheduleRow:
@@ -131,43 +122,13 @@ def open_schedules(
 ) -> RocksSchedules:
     """The table at `path`, empty where it cannot be trusted: then `warn` is told why. As topology.mirror.open_mirror."""
     new = Meta(cluster_id, topic_id, applied=0)
-    try:
-        table = _stored(path, new)
-    except DiskError as error:
-        fault = str(error)
-    else:
-        found = _fault(table.meta(), new, range(log_start, log_end + 1), now_ms, max_sleep_ms)
-        if found is None:
-            return table
-        fault = found
-        table.close()
-    warn(f"the schedules {path} are rebuilt from the log: {fault}")
-    wipe_directory(path)
-    return _stored(path, new)
 
+    def fault_of(table: RocksSchedules) -> str | None:
+        meta = table.meta()
+        found = foreign(meta, new) or astray(meta, log_start, log_end)
+        return found or (overslept(meta, log_end, now_ms - meta.seen_ms, max_sleep_ms) if meta.seen_ms else None)
 
-def _stored(path: Path, new: Meta) -> RocksSchedules:
-    db = open_database(path)
-    try:
-        stored = db.get(META)
-        meta = new if stored is None else _decode_meta(stored)
-        if meta.format != FORMAT:
-            raise DiskError(f"it has format {meta.format}, this release writes {FORMAT}")  # noqa: TRY301  closed below
-        return RocksSchedules(path, db, meta)
-    except DiskError:
-        close_database(db)
-        raise
-    except Exception as error:
-        close_database(db)
-        raise broken(path, error) from error
+    def make(db: Rdict) -> RocksSchedules:
+        return RocksSchedules(path, db, known(db, _decode_meta, new))
 
-
-def _fault(meta: Meta, now: Meta, log: range, now_ms: int, max_sleep_ms: int) -> str | None:
-    if (meta.cluster_id, meta.topic_id) != (now.cluster_id, now.topic_id):
-        return f"it is of topic {meta.topic_id} in cluster {meta.cluster_id}, not {now.topic_id} in {now.cluster_id}"
-    if meta.applied and meta.applied not in log:
-        return f"its position {meta.applied} is not in the log, {log.start} to {log.stop - 1}"
-    slept_ms = now_ms - meta.seen_ms
-    if meta.seen_ms and meta.applied != log.stop - 1 and slept_ms > max_sleep_ms:
-        return f"its last record is {slept_ms} ms old, more than {max_sleep_ms}: it may have missed tombstones"
-    return None
+    return open_trusted(path, "table of schedules", make, fault_of, warn)

@@ -4,13 +4,11 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 
-from running_gateway import gateway
+from running_gateway import KEY, gateway
 from system import until
 from typer.testing import CliRunner
 
 from gateway.cli import app
-
-KEY = "test-key-of-16-characters"
 
 
 @asynccontextmanager

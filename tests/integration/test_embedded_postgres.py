@@ -67,7 +67,7 @@ async def test_a_server_that_dies_says_why_at_once(directory):
     async with EmbeddedPostgres(directory):
         pass
     (directory / "cluster" / "PG_VERSION").write_text("12\n")
-    with pytest.raises(EmbeddedPostgresError, match="the server ended") as caught:
+    with pytest.raises(EmbeddedPostgresError, match="its process ended") as caught:
         await EmbeddedPostgres(directory).start()
     assert "incompatible" in caught.value.why
 

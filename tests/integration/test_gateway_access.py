@@ -7,14 +7,12 @@ from uuid import uuid4
 import httpx
 import pytest
 import structlog
-from running_gateway import gateway
+from running_gateway import KEY, gateway
 from stand_in_owner import StandInOwner, make_topics
 from structlog.testing import capture_logs
 
 from topology.embedded_kafka import EmbeddedKafka
 from topology.settings import Settings
-
-KEY = "test-key-of-16-characters"
 
 
 @pytest.fixture

@@ -1,22 +1,16 @@
 """Actions over HTTP: a real socket, a real broker and a stand-in owner with the real decisions."""
 
-from collections.abc import AsyncIterator
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 from builders import replaced
-from running_gateway import gateway
-from stand_in_owner import StandInOwner, make_topics
+from stand_in_owner import StandInOwner
 
 from schemas.decisions import Mark
 from schemas.lifecycle import DeliveryState
 from topology.clock import SystemClock
-from topology.embedded_kafka import EmbeddedKafka
-from topology.settings import Settings
 
-KEY = "test-key-of-16-characters"
 SOON = "2100-01-01T08:00:00+01:00"
 TO = "http://127.0.0.1/hook"
 ACTIONS = [
@@ -24,25 +18,6 @@ ACTIONS = [
     "messages/{}/erase",
     *(f"dead-letters/{{}}/{a}" for a in ("retry", "discard", "mark-sent")),
 ]
-
-
-@pytest.fixture
-async def settings(kafka: EmbeddedKafka) -> Settings:
-    settings = Settings(brokers=kafka.bootstrap, prefix=f"act-{uuid4().hex[:8]}.", partitions=2, api_key=KEY, port=0)
-    await make_topics(settings)
-    return settings
-
-
-@pytest.fixture
-async def owner(settings: Settings) -> AsyncIterator[StandInOwner]:
-    async with StandInOwner(settings) as owner:
-        yield owner
-
-
-@pytest.fixture
-async def http(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    async with gateway(settings, KEY) as client:
-        yield client
 
 
 async def schedule(http: httpx.AsyncClient, id_: str, **fields: Any) -> None:

@@ -2,20 +2,15 @@
 
 import asyncio
 import gzip
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import msgspec
 import pytest
-from running_gateway import gateway
-from stand_in_owner import StandInOwner, make_topics
+from running_gateway import KEY
+from stand_in_owner import StandInOwner
 
-from topology.embedded_kafka import EmbeddedKafka
-from topology.settings import Settings
-
-KEY = "test-key-of-16-characters"
 DUE = "2100-01-01T08:00:00+01:00"
 
 
@@ -25,25 +20,6 @@ def message(**fields: Any) -> dict[str, Any]:
 
 def ndjson(messages: Iterable[Any]) -> bytes:
     return b"".join(msgspec.json.encode(each) + b"\n" for each in messages)
-
-
-@pytest.fixture
-async def settings(kafka: EmbeddedKafka) -> Settings:
-    settings = Settings(brokers=kafka.bootstrap, prefix=f"bulk-{uuid4().hex[:8]}.", partitions=2, api_key=KEY, port=0)
-    await make_topics(settings)
-    return settings
-
-
-@pytest.fixture
-async def owner(settings: Settings) -> AsyncIterator[StandInOwner]:
-    async with StandInOwner(settings) as owner:
-        yield owner
-
-
-@pytest.fixture
-async def http(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    async with gateway(settings, KEY) as client:
-        yield client
 
 
 async def bulk(http: httpx.AsyncClient, content: Any, **headers: str) -> list[dict[str, Any]]:

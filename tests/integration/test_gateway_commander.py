@@ -37,12 +37,6 @@ async def settings(kafka: EmbeddedKafka) -> Settings:
 
 
 @pytest.fixture
-async def owner(settings: Settings) -> AsyncIterator[StandInOwner]:
-    async with StandInOwner(settings) as owner:
-        yield owner
-
-
-@pytest.fixture
 async def commander(settings: Settings) -> AsyncIterator[Commander]:
     commander = Commander(settings)
     await commander.start()

@@ -4,43 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import msgspec
-import pytest
-from running_gateway import gateway
-from stand_in_owner import StandInOwner, make_topics
+from running_gateway import KEY
+from stand_in_owner import StandInOwner
 
 from schemas.decisions import Mark
-from topology.embedded_kafka import EmbeddedKafka
-from topology.settings import Settings
 
-KEY = "test-key-of-16-characters"
 SOON = "2100-01-01T08:00:00+01:00"
 
 
 def message(**fields: Any) -> dict[str, Any]:
     return {"due_at": SOON, "channel": "webhook", "to": "http://127.0.0.1/hook", "body": {"z": 1, "a": 2}} | fields
-
-
-@pytest.fixture
-async def settings(kafka: EmbeddedKafka) -> Settings:
-    settings = Settings(brokers=kafka.bootstrap, prefix=f"http-{uuid4().hex[:8]}.", partitions=2, api_key=KEY, port=0)
-    await make_topics(settings)
-    return settings
-
-
-@pytest.fixture
-async def owner(settings: Settings) -> AsyncIterator[StandInOwner]:
-    async with StandInOwner(settings) as owner:
-        yield owner
-
-
-@pytest.fixture
-async def http(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    async with gateway(settings, KEY) as client:
-        yield client
 
 
 async def test_a_message_is_scheduled_and_shown(owner: StandInOwner, http: httpx.AsyncClient):
@@ -54,7 +30,7 @@ async def test_a_message_is_scheduled_and_shown(owner: StandInOwner, http: httpx
     assert shown["deliveries"] == [
         {
             "target": 0, "channel": "webhook", "to": "http://127.0.0.1/hook", "flow": None, "state": "scheduled",
-            "due_at": SOON, "attempts": 0, "maybe_sent": False, "first_attempt_at": None,
+            "due_at": SOON, "attempts": 0, "attempts_left": 10, "maybe_sent": False, "first_attempt_at": None,
             "last_attempt_at": None, "late_ms": None, "last_response": None, "reason": "", "discarded": False,
         }
     ]  # fmt: skip

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from running_gateway import gateway
+from running_gateway import KEY, gateway
 from stand_in_owner import make_topics
 
 from gateway.keys import ApiKeyMissingError
@@ -16,8 +16,6 @@ from topology.embedded_kafka import EmbeddedKafka
 from topology.producer import Kafka
 from topology.settings import Settings
 from topology.topics import TopicNames
-
-KEY = "test-key-of-16-characters"
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from uuid import uuid4
 
 import pytest
-from running_gateway import gateway
+from running_gateway import KEY, gateway
 from stand_in_owner import make_topics
 
 from agents.ports import Record
@@ -16,8 +16,6 @@ from topology.clock import SystemClock
 from topology.producer import Kafka
 from topology.settings import Settings
 from topology.topics import TopicNames
-
-KEY = "test-key-of-16-characters"
 
 
 @pytest.fixture

@@ -58,13 +58,14 @@ def test_a_remembered_port_is_taken_again_when_free_and_left_when_not():
 def test_a_nearly_full_disk_is_refused_with_what_is_missing(tmp_path, monkeypatch):
     monkeypatch.setattr(embedded_process.shutil, "disk_usage", lambda _: SimpleNamespace(free=5 << 20))
     with pytest.raises(EmbeddedKafkaError, match="5 MiB are free"):
-        embedded_process.check_free_disk(tmp_path)
+        embedded_process.check_free_disk(tmp_path, "Kafka", EmbeddedKafkaError)
 
 
 def test_a_directory_is_locked_once_and_free_again_when_closed(tmp_path):
-    with embedded_process.lock_directory(tmp_path), pytest.raises(EmbeddedKafkaError, match="another instance"):
-        embedded_process.lock_directory(tmp_path)
-    embedded_process.lock_directory(tmp_path).close()
+    place = (tmp_path, "Kafka", EmbeddedKafkaError)
+    with embedded_process.lock_directory(*place), pytest.raises(EmbeddedKafkaError, match="another instance"):
+        embedded_process.lock_directory(*place)
+    embedded_process.lock_directory(*place).close()
 
 
 def test_jars_known_from_an_earlier_run_are_taken_without_asking_anyone(tmp_path, monkeypatch):
