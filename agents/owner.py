@@ -189,7 +189,7 @@ class PartitionOwner:
 
     async def _rounds(self) -> None:
         began = 0
-        while not (self.stopping and not self.spout.writing()):
+        while not (self.stopping and not self.spout.writer.writing()):
             wait = self._round_in_ms(began)
             if wait <= 0 and self._spout_first(-wait):
                 await self.clock.sleep_ms(1)
@@ -250,7 +250,7 @@ class PartitionOwner:
 
     def _working(self) -> Working:
         return Working(
-            windows=self.spout.in_flight_by_window(),
+            windows=self.spout.emissions.by_window(),
             in_flight=self.spout.in_flight(),
             waiting=self.spout.waiting(),
             paused={key: count for key, count in self.spout.paused.counts.items() if count},

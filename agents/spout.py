@@ -1,23 +1,19 @@
 """The spout of one partition: emits what is due, marks it first, knows what has landed (rules 2 and 4)."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import takewhile
 
-from msgspec import Struct
-
+from agents.due_writer import DueWriter
+from agents.emissions import Emission, Emissions, Key
 from agents.flows import Flows
-from agents.near_windows import Armed, NearWindows, alone, due_body, prefixed
+from agents.near_windows import Armed, NearWindows, alone
 from agents.paused import Paused
-from agents.ports import Clock, Due, Lease, Log, Mirror, OwnerWatch, Record
+from agents.ports import Clock, Due, Lease, Log, Mirror, OwnerWatch
 from agents.ready_queue import ReadyQueue
 from schemas.decisions import Lapsed, Mark, Released, Withheld
-from schemas.lifecycle import LIVE
 from schemas.outcomes import Ack
-from schemas.rows import Delivery, Row
-from schemas.times import MINUTE_MS, ms_of, rfc3339
-from schemas.wire import packs
+from schemas.rows import Row
+from schemas.times import MINUTE_MS
 
 REEMIT_MS = 15 * MINUTE_MS
 """No ack for so long: an alert, and the same turn is emitted again (rule 2)."""
@@ -29,19 +25,6 @@ SLOWER = 5
 IDLE_MS = 1_000
 PACE_MS = 4
 """What falls due within so long is emitted together: a produce costs far more than a message in it."""
-
-
-class Emission(Struct, gc=False):
-    """What was emitted and is not settled. `counted`: it still fills a place in flight."""
-
-    turn: int
-    birth: int
-    at_ms: int
-    window_ms: int
-    channel: str
-    flow: str | None
-    landed: bool = False
-    counted: bool = True
 
 
 class Spout:
@@ -65,13 +48,14 @@ class Spout:
         gives_way: Callable[[Armed, int], str] | None = None,
     ) -> None:
         """`tell`: of deliveries found expired; `landed`: of ids whose emission is now in Kafka."""
-        self.partition, self.due, self.mirror, self.near = partition, due, mirror, near
+        self.mirror, self.near = mirror, near
         self.clock, self.lease, self.look_ahead_ms = clock, lease, look_ahead_ms
         self.tell, self.landed, self.watch = tell, landed, watch
         self.gives_way = gives_way
         slow = max(1, in_flight_max // SLOWER)
         self.queues = {c: ReadyQueue(in_flight_max, max(1, slow // 10), slow) for c in due}
-        self.emissions: dict[tuple[str, int], Emission] = {}
+        self.emissions = Emissions()
+        self.writer = DueWriter(partition, due, mirror, clock, self.has_landed, self.fail)
         self.flows = Flows() if flows is None else flows
         self.paused = Paused(self.flows)
         self._unheard = self.flows.on_change(self._flow_changed)
@@ -80,10 +64,6 @@ class Spout:
         self.bell = asyncio.Event()
         self.starved = asyncio.Event()
         """Something is due and every place in flight is taken."""
-        self.outgoing: dict[tuple[str, int], list[Armed]] = {}
-        self.writers: dict[tuple[str, int], asyncio.Task[None]] = {}
-        self.epoch = -1
-        self.horizon_ms = -1
         self.fault: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.stopping = False
         self.sifting = False
@@ -91,22 +71,12 @@ class Spout:
 
     def begin(self, epoch: int, horizon_ms: int) -> None:
         """Emit in this epoch; what was due by the horizon, a former owner may have emitted (rule 2, `maybe_emitted`)."""
-        self.epoch, self.horizon_ms = epoch, horizon_ms
-
-    def mark(self, row: Row, d: Delivery) -> Mark:
-        """What is known of the emission of a delivery's present turn."""
-        emission = self.emissions.get((row.id, d.target))
-        if emission is not None and emission.turn == d.turn and emission.birth == row.birth:
-            return Mark.EMITTED if emission.landed else Mark.PRODUCING
-        return Mark.PERHAPS if self.perhaps_emitted(d) else Mark.FREE
-
-    def perhaps_emitted(self, d: Delivery) -> bool:
-        """Whether its turn was begun under a former owner and was due when this one's fences landed (`horizon`)."""
-        return d.turn_epoch < self.epoch and d.state in LIVE and ms_of(d.due_at) <= self.horizon_ms
+        self.writer.epoch = epoch
+        self.emissions.begin(epoch, horizon_ms)
 
     def marks(self, row: Row) -> tuple[Mark, ...]:
         """The marks of all deliveries."""
-        return tuple(self.mark(row, d) for d in row.deliveries)
+        return tuple(self.emissions.mark(row, d) for d in row.deliveries)
 
     async def run(self) -> None:
         """Emit until `end`; what breaks a produce is raised by `broke`."""
@@ -132,8 +102,7 @@ class Spout:
             self.fault.set_result(None)
         self._unheard()
         self.bell.set()
-        for writer in self.writers.values():
-            writer.cancel()
+        self.writer.cancel()
 
     def fail(self, error: Exception) -> None:
         """The partition cannot go on: `broke` raises this."""
@@ -193,7 +162,7 @@ class Spout:
 
     def _start(self, channel: str, queue: ReadyQueue, armed: Armed, now: int) -> None:
         key = (armed.id, armed.target)
-        if not self.near.is_armed(armed) or self._emitted(key, armed):
+        if not self.near.is_armed(armed) or self.emissions.has(key, armed):
             queue.release(armed.flow)
         elif armed.id in self.held:
             queue.release(armed.flow)
@@ -208,7 +177,7 @@ class Spout:
             queue.release(armed.flow)
         else:
             self._mark(key, channel, armed, now)
-            self._send(channel, armed)
+            self.writer.send(channel, armed)
 
     def is_held_back(self, armed: Armed) -> bool:
         """Whether its flow or channel is paused; then it is.
@@ -226,10 +195,10 @@ class Spout:
 
     def _is_doubtful(self, armed: Armed) -> bool:
         """Whether a former owner may have emitted it: then a courier knows what became of it, and is asked."""
-        if armed.due_ms > self.horizon_ms:
+        if armed.due_ms > self.emissions.horizon_ms:
             return False
         row = self.mirror.get(armed.id)
-        return row is not None and self.perhaps_emitted(row.deliveries[armed.target])
+        return row is not None and self.emissions.perhaps(row.deliveries[armed.target])
 
     def _flow_changed(self, key: str, *, raised: bool) -> None:  # noqa: ARG002 - see GivenSlots
         if key in self.flows.paused:
@@ -247,50 +216,14 @@ class Spout:
         for _ in range(min(SLICE, len(self.paused.resumed))):
             self.tell(Released(*self.paused.resumed.popleft(), resumed=True))
 
-    def _emitted(self, key: tuple[str, int], armed: Armed) -> bool:
-        emission = self.emissions.get(key)
-        return emission is not None and emission.turn == armed.turn and emission.birth == armed.birth
-
     def _mark(self, key: tuple[str, int], channel: str, armed: Armed, now: int) -> None:
         """Before the produce, never after it: a command decided meanwhile must know (rule 2, `mark_first`)."""
-        self.emissions[key] = Emission(armed.turn, armed.birth, now, armed.window_ms, channel, armed.flow)
-
-    def _send(self, channel: str, armed: Armed) -> None:
-        place = (channel, armed.place)
-        waiting = self.outgoing.setdefault(place, [])
-        waiting.append(armed)
-        writer = self.writers.get(place)
-        if writer is None or writer.done():
-            self.writers[place] = asyncio.create_task(self._write(place))
-
-    async def _write(self, place: tuple[str, int]) -> None:
-        """One batch at a time; what comes in meanwhile is the next batch."""
-        log = self.due[place[0]][place[1]]
-        try:
-            while batch := self.outgoing.pop(place, None):
-                await log.append([Record(b"p%d" % self.partition, pack) for pack in packs(self._records(batch))])
-                self.has_landed(batch)
-        except Exception as error:  # noqa: BLE001 - raised by broke()
-            self.fail(error)
-
-    def _records(self, batch: list[Armed]) -> list[bytes]:
-        now = rfc3339(self.clock.now_ms())
-        prefix = (
-            f'{{"kind":"due","v":1,"partition":{self.partition},"epoch":{self.epoch},"emitted_at":"{now}",'.encode()
-        )
-        return list(prefixed(prefix, [a.body or self._body(a) for a in batch]))
-
-    def _body(self, armed: Armed) -> bytes:
-        row = self.mirror.get(armed.id)
-        assert row is not None, f"{armed.id} is armed and has no row"
-        return due_body(row, row.deliveries[armed.target])
+        self.emissions.add(key, channel, armed, now)
 
     def has_landed(self, batch: list[Armed]) -> None:
         """These are in Kafka: only now may `too_late: emitted` be answered (`answer_after_emit`)."""
         for armed in batch:
-            emission = self.emissions.get((armed.id, armed.target))
-            if emission is not None and emission.turn == armed.turn:
-                emission.landed = True
+            if self.emissions.landed(armed):
                 self.near.drop_body(armed)
                 self.landed(armed.id)
         self.watch.emitted(batch[0].channel, len(batch))
@@ -309,9 +242,8 @@ class Spout:
 
     def came_back(self, ack: Ack) -> None:
         """An ack has arrived: its place in flight is free, though its row is not written yet."""
-        emission = self.emissions.get((ack.id, ack.target))
-        if emission is not None and emission.counted and emission.turn == ack.turn and emission.birth == ack.birth:
-            emission.counted = False
+        emission = self.emissions.came_back(ack)
+        if emission is not None:
             self.queues[emission.channel].release(emission.flow)
             if len(self.queues[emission.channel]):
                 self.bell.set()
@@ -322,33 +254,23 @@ class Spout:
             self.paused.forget(row)
         if not self.emissions:
             return
-        for d in row.deliveries:
-            emission = self.emissions.get((row.id, d.target))
-            if emission is not None and (d.turn != emission.turn or d.state not in LIVE):
-                del self.emissions[row.id, d.target]
-                if emission.counted:
-                    self.queues[emission.channel].release(emission.flow)
+        for emission in self.emissions.settled(row):
+            if emission.counted:
+                self.queues[emission.channel].release(emission.flow)
 
     def emit_again(self) -> int:
         """Emit again what got no ack for 15 minutes, with the same turn; how many."""
-        late = self.clock.now_ms() - REEMIT_MS
-        again = 0
-        found = list(takewhile(lambda known: known[1].at_ms <= late, self.emissions.items()))
-        for (message_id, target), emission in found:
-            if emission.landed and emission.counted and message_id not in self.held:
-                again += self._again(message_id, target, emission)
-        return again
+        now = self.clock.now_ms()
+        late = self.emissions.unanswered(now - REEMIT_MS)
+        return sum(key[0] not in self.held and self._again(key, emission, now) for key, emission in late)
 
-    def _again(self, message_id: str, target: int, emission: Emission) -> int:
-        """The mark stays: it was emitted, and nobody may edit or cancel it meanwhile."""
-        armed = self.near.armed.get((message_id, target))
+    def _again(self, key: Key, emission: Emission, now: int) -> bool:
+        armed = self.near.armed.get(key)
         if armed is None or armed.turn != emission.turn:
-            return 0
-        del self.emissions[message_id, target]
-        emission.at_ms = self.clock.now_ms()
-        self.emissions[message_id, target] = emission
-        self._send(emission.channel, armed)
-        return 1
+            return False
+        self.emissions.again(key, emission, now)
+        self.writer.send(emission.channel, armed)
+        return True
 
     def busy(self) -> bool:
         """Whether something is due that may be emitted now."""
@@ -370,11 +292,3 @@ class Spout:
     def waiting(self) -> dict[str, int]:
         """Due, and no place in flight is free, by channel."""
         return {c: len(q) for c, q in self.queues.items()}
-
-    def in_flight_by_window(self) -> dict[int, int]:
-        """Emitted and not acked, by the first Unix ms of the due minute."""
-        return Counter(e.window_ms for e in self.emissions.values() if e.counted)
-
-    def writing(self) -> list[asyncio.Task[None]]:
-        """Produces under way."""
-        return [w for w in self.writers.values() if not w.done()]

@@ -16,7 +16,8 @@ from agents import recovery
 from agents.ack_writer import AckWriter
 from agents.claimed_log import ClaimedLog
 from agents.courier import CourierPartition
-from agents.spout import Emission, Spout
+from agents.emissions import Emissions
+from agents.spout import Spout
 from agents.unrecorded import Unrecorded
 from schemas import decide as decide_module
 from schemas import decide_ack, decide_create, decide_dead, decide_edit
@@ -137,9 +138,7 @@ def marks_late() -> list[Swap]:
 
     def has_landed(self: Spout, batch: list[Any]) -> None:
         for a in batch:
-            self.emissions[a.id, a.target] = Emission(
-                a.turn, a.birth, self.clock.now_ms(), a.window_ms, a.channel, a.flow
-            )
+            self.emissions.add((a.id, a.target), a.channel, a, self.clock.now_ms())
         landed(self, batch)
 
     return [(Spout, "_mark", constant(None)), (Spout, "has_landed", has_landed)]
@@ -224,7 +223,7 @@ def announces_once() -> list[Swap]:
 GUARDS: dict[str, Guard] = {
     "maybe_emitted": Guard(
         "a new owner answers no edit or cancel of what a former one may have emitted, until it knows",
-        lambda: [(Spout, "perhaps_emitted", constant(False))],
+        lambda: [(Emissions, "perhaps", constant(False))],
         replace(CALM, messages=5, crashes=5, kinds=("cancel",), follow_ups=(1, 2), spread_ms=0, in_flight=(1, 5_000),
             to_timer=0.2, haste=3, emit_agains=0),
     ),
