@@ -124,8 +124,13 @@ class Ledger:
         return [
             Promise("lost", f"{asked.id}, due {asked.due()}: {[c.answer for c in asked.changes]}")
             for asked in self.missing()
-            if self.states.get(asked.id) != "unknown"  # a lost response, then a cancel: nobody can know (rule 10)
+            if not self.nobody_knows(asked)
         ]
+
+    def nobody_knows(self, asked: Asked) -> bool:
+        """Whether its response was lost and it was cancelled then: that ends its retries (rule 10, `maybe_sent`)."""
+        cancelled = any(c.kind == "cancel" and c.answer == "too_late" for c in asked.changes)
+        return cancelled and self.states.get(asked.id) == "unknown"
 
     def _early(self) -> list[Promise]:
         return [Promise("early", f"{a.key} by {a.due_ms - a.at_ms} ms") for a in self.arrivals if a.at_ms < a.due_ms]

@@ -35,6 +35,7 @@ class Report(Struct):
     edited: int
     too_late: int
     unanswered: int
+    unknown: int
     lost: int
     early: int
     repeats_raw: int
@@ -78,6 +79,7 @@ class Report(Struct):
             unanswered=sum(asked.created is None for asked in ledger.asked.values())
             + answers["cancel unanswered"]
             + answers["edit unanswered"],
+            unknown=sum(ledger.nobody_knows(asked) for asked in ledger.missing()),
             lost=count["lost"],
             early=count["early"],
             repeats_raw=sum(len(found) - 1 for found in ledger.repeats().values()),
@@ -133,8 +135,8 @@ def shown(report: Report, console: Console) -> None:
     console.print(table)
     figures = Table(show_header=False)
     for name in (
-        "asked", "accepted", "accepted_after_due", "received", "cancelled", "edited", "too_late", "unanswered", "lost", "early",
-        "repeats_raw", "repeats_unexplained", "repeats_at_key_checking_receiver", "untrue", "archive",
+        "asked", "accepted", "accepted_after_due", "received", "cancelled", "edited", "too_late", "unanswered", "unknown", "lost",
+        "early", "repeats_raw", "repeats_unexplained", "repeats_at_key_checking_receiver", "untrue", "archive",
     ):  # fmt: skip
         figures.add_row(name.replace("_", " "), f"{getattr(report, name):,}")
     figures.add_row("late by p50 / p99 / max, ms", " / ".join(f"{value:.0f}" for value in report.lateness_ms.values()))

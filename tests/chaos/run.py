@@ -36,6 +36,8 @@ CALM_MS = 1_500
 RECOVER_WITHIN_S = 60
 BETWEEN_S = 1.0
 QUIET_WITHIN_S = 240
+ASKED_FOR_MAX = 50
+"""When no more are missing than that, their owners are asked what is known of them."""
 ARCHIVE_LOOKS = 20
 console = Console(stderr=True)
 
@@ -128,12 +130,21 @@ async def _round(world: World, kind: str, rng: random.Random, skipped: Counter[s
 
 async def _quiet(world: World) -> None:
     """All that must arrive has, or it is lost; what may be missing is asked for."""
+    ledger = world.ledger
+
+    async def quiet() -> bool:
+        left = list(ledger.outstanding.values())
+        if 0 < len(left) <= ASKED_FOR_MAX:
+            states = await world.system.states([asked.id for asked in left])
+            ledger.states |= {id_: state for id_, state in states.items() if state == "unknown"}
+        return all(ledger.nobody_knows(asked) for asked in left)
+
     try:
-        await until(lambda: not world.ledger.outstanding, QUIET_WITHIN_S)  # retries too
+        await until(quiet, QUIET_WITHIN_S)  # retries too
     except AssertionError:
-        missing = [asked.id for asked in world.ledger.missing()]
+        missing = [asked.id for asked in ledger.missing()]
         console.print(f"[red]{len(missing)} are missing, among them {missing[:5]}[/]")
-        world.ledger.states = await world.system.states(missing[:1_000])
+        ledger.states = await world.system.states(missing[:1_000])
     await asyncio.sleep(2)  # a repeat would come now
 
 

@@ -68,10 +68,11 @@ def test_a_repeat_is_explained_only_by_a_fault_that_can_break_a_send_off_at_that
     assert (world(took(), took()).unexplained([fault]) == []) is explained
 
 
-def test_what_may_be_unknown_is_not_called_lost():
-    ledger = world(changes=[cancel("too_late")])
+@pytest.mark.parametrize(("changes", "lost"), [([cancel("too_late")], []), ([], ["lost"])])
+def test_what_may_be_unknown_is_not_called_lost(changes, lost):
+    ledger = world(changes=changes)
     ledger.states["m"] = "unknown"
-    assert ledger.broken([]) == []
+    assert [promise.kind for promise in ledger.broken([])] == lost
 
 
 def test_what_is_outstanding_is_what_is_missing():
