@@ -11,8 +11,10 @@ from agents.ports import Channel, Clock
 from agents.send_job import Hold, Job
 from schemas.due import DueMessage
 from schemas.outcomes import Deferred, Delivered, Expired, Outcome, Rejected, RetryLater, Unknown
+from schemas.times import CLOCK_SKEW_MS
 
-EARLY_MAX = timedelta(seconds=5)
+EARLY_MAX = timedelta(milliseconds=CLOCK_SKEW_MS)
+"""Not more, or a courier held what a new owner, by its horizon, takes for not emitted: and edits or cancels it."""
 SENT = frozenset({Delivered, RetryLater, Rejected, Deferred, Expired, Unknown})
 """What a channel may answer."""
 

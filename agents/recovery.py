@@ -13,11 +13,9 @@ from agents.ports import Change, Clock, Loaded, Log, Mirror, OwnerWatch, Record,
 from schemas.due import Fence
 from schemas.placed import Placed
 from schemas.rows import CLAIM_KEY, PROGRESS_KEY, Claim, Progress
-from schemas.times import at
+from schemas.times import CLOCK_SKEW_MS, at
 from schemas.wire import encode, read_placed_all
 
-CLOCK_SKEW_MS = 1_000
-"""Added to the horizon: a former owner's clock may have been ahead by this."""
 LOAD_SLICE = 2_000
 EPOCH_HEADER = "epoch"
 
@@ -85,7 +83,7 @@ async def take_over(
     timetable = ClaimedLog(seat.timetable, is_claim)
     epoch = await timetable.claim(Record(CLAIM_KEY.encode(), encode(Claim(owner=owner, at=at(clock.now_ms())))))
     await fence(seat.due, partition, epoch)
-    horizon_ms = clock.now_ms() + CLOCK_SKEW_MS
+    horizon_ms = clock.now_ms() + CLOCK_SKEW_MS  # a former owner's clock may have been ahead by this
     loader = Loader(mirror)
     with order.loading(partition, clock.now_ms()):
         async for records in seat.timetable.read(mirror.applied, epoch + 1):

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 
 MINUTE_MS = 60_000
+CLOCK_SKEW_MS = 1_000
+"""The clocks of any two machines may differ by so much (rule 2, `horizon`)."""
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 DAY = timedelta(days=1)

@@ -12,7 +12,7 @@ from agents.ack_writer import AckWriter
 from agents.courier import CourierPartition
 from agents.courier_memory import claim_record
 from schemas.outcomes import Deferred, Delivered, EpochSeen, Expired, RetryLater, Stale
-from schemas.times import at
+from schemas.times import CLOCK_SKEW_MS, at
 from schemas.wire import read_outcome
 
 LATER = RetryLater(reason="503")
@@ -130,11 +130,12 @@ async def another_turn_is_another_send(world: World) -> None:
 
 async def never_early(world: World) -> None:
     courier = await world.recovered()
-    await world.give(courier, due("soon", due_at=at(NOW_MS + 3_000)), due("far", due_at=at(NOW_MS + 9_000)))
+    soon, far = at(NOW_MS + CLOCK_SKEW_MS), at(NOW_MS + CLOCK_SKEW_MS + 1)
+    await world.give(courier, due("soon", due_at=soon), due("far", due_at=far))
     assert world.channel.ids() == []
-    until = Deferred(until=at(NOW_MS + 9_000), reason="by this courier's clock it is not due yet")
+    until = Deferred(until=far, reason="by this courier's clock it is not due yet")
     assert world.results() == [until]
-    await world.clock.advance(2_999)
+    await world.clock.advance(CLOCK_SKEW_MS - 1)
     assert world.channel.ids() == []
     await world.clock.advance(1)
     assert world.channel.ids() == ["soon"]
