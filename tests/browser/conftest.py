@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -150,9 +151,18 @@ class Browser:
     def find(self, css: str) -> WebElement:
         return self.until(lambda: self.driver.find_elements(By.CSS_SELECTOR, css), css)[0]
 
-    def button(self, text: str) -> WebElement:
+    def button(self, text: str, within_s: float = 30) -> WebElement:
         found = f"//button[.//span[contains(., '{text}')]]"
-        return self.until(lambda: [b for b in self.driver.find_elements(By.XPATH, found) if b.is_displayed()], text)[-1]
+        shown = lambda: [b for b in self.driver.find_elements(By.XPATH, found) if b.is_displayed()]  # noqa: E731
+        return self.until(shown, text, within_s)[-1]
+
+    def open_by(self, text: str, opened: str) -> WebElement:
+        """The button of the dialog that a button opens: clicked again, as people do, where a redrawing took the click."""
+        for _ in range(9):
+            self.button(text).click()
+            with suppress(AssertionError):
+                return self.button(opened, 3)
+        return self.button(opened)
 
     def text(self) -> str:
         return self.driver.find_element(By.TAG_NAME, "body").text
