@@ -30,8 +30,6 @@ BEFORE_IT_OPENS = SHARE + FAILURES - 1
 """So many are under way, and each that fails before the fifth lets one more begin."""
 MANY = 150
 OTHERS = 300
-LATE_MS_MAX = 5_000
-"""The breaker of the endpoint that does not answer opens again and again in that time."""
 EACH_SECOND = [timedelta(seconds=1)] * 50
 
 
@@ -107,7 +105,7 @@ async def test_a_dead_endpoint_costs_a_probe_now_and_then_and_gets_all_once_it_i
         await system.all_in("delivered", ids, 60)
         say(f"{tried} attempts of {MANY} refused ones within {(now_ms() - due) / 1_000:.0f} s, others p99 {late} ms")
         assert tried <= BEFORE_IT_OPENS + probes, "all others were put off, however often they came again"
-        assert late < LATE_MS_MAX
+        assert late < 2_000
         assert times(system, "endpoint_answers", endpoint) == 1
         assert endpoint.taken == {f"{id_}/0": 1 for id_ in ids}
 
@@ -140,6 +138,6 @@ async def test_a_hanging_endpoint_is_asked_by_one_probe_at_a_time_and_gets_all_o
         await system.all_in("delivered", ids, 60)
         say(f"{asked} of {MANY} requests hung within {(now_ms() - due) / 1_000:.0f} s, others p99 {late} ms")
         assert asked <= BEFORE_IT_OPENS + 1, "and one probe"
-        assert late < LATE_MS_MAX
+        assert late < 2_000
         assert times(system, "endpoint_answers", endpoint) == 1
         assert endpoint.taken == {f"{id_}/0": 1 for id_ in ids}

@@ -90,8 +90,8 @@ async def test_a_hundred_due_at_once_go_at_ten_a_second_and_hold_nobody_up(make_
         )
         assert conforms(moments, 101)
         assert most_in(moments, 1_000) <= 10
-        assert took_s == pytest.approx(count / 10, rel=0.1 if FULL else 0.5)
-        assert late_p99(others, due) < (1_000 if FULL else took_s * 1_000 / 2)
+        assert took_s == pytest.approx(count / 10, rel=0.1)
+        assert late_p99(others, due) < 1_000
         assert system.receiver.repeats() == {}
         assert system.receiver.early() == []
         assert waiting.deliveries[0].reason.startswith("waiting for its slot at ")

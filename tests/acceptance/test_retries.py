@@ -63,7 +63,7 @@ async def test_a_receivers_retry_after_is_honoured(shared: System):
     await shared.create(shared.message(id_, retry=QUICK))
     await shared.all_in("delivered", [id_])
     first, second = shared.receiver.of(id_)
-    assert 2_000 <= second.at_ms - first.at_ms < 10_000
+    assert 2_000 <= second.at_ms - first.at_ms <= 4_000
 
 
 async def test_a_message_that_waits_for_its_retry_can_be_cancelled(shared: System):
