@@ -176,7 +176,7 @@ class Spout:
         elif self.flows.paused and self.is_held_back(armed):
             queue.release(armed.flow)
         else:
-            self._mark(key, channel, armed, now)
+            self.emissions.add(key, channel, armed, now)
             self.writer.send(channel, armed)
 
     def is_held_back(self, armed: Armed) -> bool:
@@ -215,10 +215,6 @@ class Spout:
         """A slice of what was held back is due again, from now on: what a pause lasted is no lateness."""
         for _ in range(min(SLICE, len(self.paused.resumed))):
             self.tell(Released(*self.paused.resumed.popleft(), resumed=True))
-
-    def _mark(self, key: tuple[str, int], channel: str, armed: Armed, now: int) -> None:
-        """Before the produce, never after it: a command decided meanwhile must know (rule 2, `mark_first`)."""
-        self.emissions.add(key, channel, armed, now)
 
     def has_landed(self, batch: list[Armed]) -> None:
         """These are in Kafka: only now may `too_late: emitted` be answered (`answer_after_emit`)."""

@@ -1,7 +1,7 @@
 """`clepsydra list` and `clepsydra dead list`: pages out of the archive."""
 
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -9,22 +9,12 @@ from rich.markup import escape
 from gateway.cli_messages import URL, ApiKey, Url
 from gateway.client import ApiClient
 from gateway.output import AsJson, console, print_json
-from gateway.output_fit import fitted, list_console
+from gateway.output_fit import Columns, print_rows
 from gateway.told import local
 from gateway.when import distance, moment
 from topology.clock import SystemClock
 
 LIMIT = 50
-
-
-class Columns(NamedTuple):
-    """Of a table: those that go where a terminal is narrow, and those whose ends do."""
-
-    names: tuple[str, ...]
-    may_go: tuple[str, ...]
-    cut: tuple[str, ...]
-
-
 MESSAGES = Columns(
     ("id", "state", "due (UTC)", "", "channel", "to", "account", "tags"),
     may_go=("tags", "", "channel", "account", "to"),
@@ -129,20 +119,18 @@ def _show(
         elif as_json:
             print_json(page)
         else:
-            _print_rows(columns, [cells(one) for one in found], f"No {name.replace('_', ' ')}.")
+            _print(columns, [cells(one) for one in found], f"No {name.replace('_', ' ')}.")
         if not every:
             if not as_json:
                 _say_end(page, len(found))
             return
 
 
-def _print_rows(columns: Columns, rows: list[tuple[Any, ...]], none: str) -> None:
-    if not rows:
+def _print(columns: Columns, rows: list[tuple[Any, ...]], none: str) -> None:
+    if rows:
+        print_rows(columns, [[str(cell) for cell in cells] for cells in rows])
+    else:
         console().print(none)
-        return
-    out = list_console()
-    texts = [[str(cell) for cell in cells] for cells in rows]
-    out.print(fitted(columns.names, texts, out.width, may_go=columns.may_go, cut=columns.cut))
 
 
 def _say_end(page: dict[str, Any], count: int) -> None:

@@ -9,8 +9,12 @@ from rich.markup import escape
 from gateway.cli_messages import URL, ApiKey, Key, Url, due_text
 from gateway.client import ApiClient
 from gateway.output import AsJson, console, print_json, table
-from gateway.output_fit import fitted, list_console
+from gateway.output_fit import Columns, print_rows
 from gateway.when import moment
+
+SCHEDULES = Columns(
+    ("id", "state", "recurrence", "zone", "next run", "note"), may_go=("note", "zone"), cut=("note", "recurrence")
+)
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The schedule's id.", show_default=False)]
 
@@ -51,8 +55,7 @@ def list_(url: Url = URL, api_key: ApiKey = None, as_json: AsJson = False) -> No
         )
         for each in found
     ]
-    out, names = list_console(), ("id", "state", "recurrence", "zone", "next run", "note")
-    out.print(fitted(names, rows, out.width, may_go=("note", "zone"), cut=("note", "recurrence")))
+    print_rows(SCHEDULES, rows)
 
 
 def show(id_: Id, url: Url = URL, api_key: ApiKey = None, as_json: AsJson = False) -> None:

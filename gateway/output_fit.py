@@ -1,9 +1,9 @@
 """Tables of a line for each row, as wide as the terminal: what is empty goes, then what matters least, then ends are cut."""
 
-import sys
+import os
 from collections.abc import Sequence
+from typing import NamedTuple
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -16,21 +16,27 @@ WIDE = 10_000
 Rows = Sequence[Sequence[str]]
 
 
-def list_console() -> Console:
-    """Standard output; a file or a pipe takes lines of any length."""
+class Columns(NamedTuple):
+    """`may_go`: those that are there only where they have room, the last one first; `cut`: those shortened before that."""
+
+    names: tuple[str, ...]
+    may_go: tuple[str, ...]
+    cut: tuple[str, ...]
+
+
+def print_rows(columns: Columns, rows: Rows) -> None:
+    """To standard output; a file or a pipe takes lines of any length."""
     out = console()
-    if not sys.stdout.isatty() and "COLUMNS" not in out._environ:  # noqa: SLF001  as Console itself looks
+    if not out.is_terminal and "COLUMNS" not in os.environ:
         out.width = WIDE
-    return out
+    out.print(fitted(columns, rows, out.width))
 
 
-def fitted(columns: Sequence[str], rows: Rows, width: int, *, may_go: Sequence[str], cut: Sequence[str]) -> Table:
-    """Rows in at most `width` characters, if ids and the like allow it.
-
-    `may_go`: columns that are there only where they have room, the last one first; `cut`: those shortened before that.
-    """
-    by_name = {name: [row[n] for row in rows] for n, name in enumerate(columns)}
-    filled = [name for name in columns if any(by_name[name])]
+def fitted(columns: Columns, rows: Rows, width: int) -> Table:
+    """Rows in at most `width` characters, if ids and the like allow it."""
+    may_go, cut = columns.may_go, columns.cut
+    by_name = {name: [row[n] for row in rows] for n, name in enumerate(columns.names)}
+    filled = [name for name in by_name if any(by_name[name])]
     natural = {name: max(len(name), *map(len, by_name[name])) for name in filled}
     least = {name: min(natural[name], CUT_MIN) if name in cut else natural[name] for name in filled}
     within = {name for name in filled if name not in may_go}

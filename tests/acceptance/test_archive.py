@@ -14,6 +14,7 @@ from running_gateway import gateway
 from system import new_id, now_ms, spread, until
 from system_receiver import Reply
 
+from gateway.doctor import examine
 from schemas.commands import Create
 from topology.archive import Archive, Filter
 from topology.archive_errors import ArchiveAwayError
@@ -51,6 +52,12 @@ async def accepted(system, messages):
 async def caught_up(system, archive, archivist):
     await until(lambda: archivist.told("archive_ready"), 30, lambda: archivist.text()[-3000:])
     assert await archive.caught_up(await ends(system), 30), archivist.text()[-3000:]
+
+
+async def archive_by_doctor(client, key=KEY):
+    """What it finds of a gateway's archive, in a shell that knows only where the gateway is."""
+    found = {each.check: each for each in await examine(str(client.base_url), key, now_ms())}["archive"]
+    return found.verdict, found.remedy[:23].strip()
 
 
 async def listed(archive, **wanted):
@@ -103,6 +110,7 @@ async def test_lists_come_over_http_page_by_page_and_say_as_of_when(make_system,
         (whole,) = (await page(q=ids[0], bodies="true"))["messages"]
         assert whole["body"]["text"] == "first"
         assert "body" not in (await page(q=ids[0]))["messages"][0]
+        assert await archive_by_doctor(client) == ("ok", "")
         wrong = await client.get("/v1/messages", params={"stat": "dead"})
         assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "stat")
 
@@ -113,6 +121,7 @@ async def test_without_an_archive_lists_say_so_and_everything_else_works(make_sy
             answer = await client.get(path)
             assert (answer.status_code, answer.json()["type"]) == (503, "urn:clepsydra:problem:archive_unavailable")
             assert "CLEPSYDRA_POSTGRES" in answer.json()["detail"]
+        assert await archive_by_doctor(client) == ("note", "set CLEPSYDRA_POSTGRES")
         id_ = new_id()
         await accepted(system, [system.message(id_)])
         await system.received([id_])

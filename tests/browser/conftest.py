@@ -152,9 +152,11 @@ class Browser:
         return self.until(lambda: self.driver.find_elements(By.CSS_SELECTOR, css), css)[0]
 
     def button(self, text: str, within_s: float = 30) -> WebElement:
-        found = f"//button[.//span[contains(., '{text}')]]"
-        shown = lambda: [b for b in self.driver.find_elements(By.XPATH, found) if b.is_displayed()]  # noqa: E731
-        return self.until(shown, text, within_s)[-1]
+        return self.until(lambda: self._buttons(text), text, within_s)[-1]
+
+    def _buttons(self, text: str) -> list[WebElement]:
+        found = self.driver.find_elements(By.XPATH, f"//button[.//span[contains(., '{text}')]]")
+        return [button for button in found if button.is_displayed()]
 
     def open_by(self, text: str, opened: str) -> WebElement:
         """The button of the dialog that a button opens: clicked again, as people do, where a redrawing took the click."""

@@ -310,8 +310,8 @@ async def stale_mirror(world: World, rng: random.Random) -> None:
 
 @fault(excuses=False)
 async def clock_of_a_scheduler_steps(world: World, rng: random.Random) -> None:
-    """Minutes behind, then ahead, and right again only moments before it hands over: what is early goes back to its owner."""
-    await _clock_steps(world, rng.choice(world.of("scheduler")), [-STEP_S, STEP_S])
+    """Minutes ahead, behind, ahead, and right again only moments before it hands over: what is early goes back to its owner."""
+    await _clock_steps(world, rng.choice(world.of("scheduler")), [STEP_S, -STEP_S, STEP_S])
 
 
 @fault(excuses=False)

@@ -2,33 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
 
 import httpx
 import pytest
 from running_gateway import KEY, gateway
-from stand_in_owner import make_topics
 
 from gateway.keys import ApiKeyMissingError
-from topology.embedded_kafka import EmbeddedKafka
 from topology.producer import Kafka
 from topology.settings import Settings
 from topology.topics import TopicNames
-
-
-@pytest.fixture
-async def settings(kafka: EmbeddedKafka) -> Settings:
-    settings = Settings(brokers=kafka.bootstrap, prefix=f"keys-{uuid4().hex[:8]}.", partitions=1, api_key=KEY, port=0)
-    await make_topics(settings)
-    return settings
-
-
-@pytest.fixture
-async def http(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    async with gateway(settings, KEY) as client:
-        yield client
 
 
 async def added(http: httpx.AsyncClient, *scopes: str, **fields: str) -> dict:

@@ -1,10 +1,7 @@
 """`/v1/windows` and `/v1/partitions` over a real socket: what owners told on the topic, merged; clear refusals."""
 
-from uuid import uuid4
-
 import pytest
 from running_gateway import KEY, gateway
-from stand_in_owner import make_topics
 
 from agents.ports import Record
 from schemas.lifecycle import DeliveryState
@@ -14,15 +11,7 @@ from schemas.windows import NOTHING, PLACE, added, lateness_place
 from schemas.wire import encode
 from topology.clock import SystemClock
 from topology.producer import Kafka
-from topology.settings import Settings
 from topology.topics import TopicNames
-
-
-@pytest.fixture
-async def settings(kafka):
-    settings = Settings(brokers=kafka.bootstrap, prefix=f"w-{uuid4().hex[:8]}.", partitions=2, api_key=KEY, port=0)
-    await make_topics(settings)
-    return settings
 
 
 async def tell(settings, partition, *records):

@@ -134,14 +134,14 @@ def no_watermark() -> list[Swap]:
 
 
 def marks_late() -> list[Swap]:
-    landed = Spout.has_landed
+    landed, add = Spout.has_landed, Emissions.add
 
     def has_landed(self: Spout, batch: list[Any]) -> None:
         for a in batch:
-            self.emissions.add((a.id, a.target), a.channel, a, self.clock.now_ms())
+            add(self.emissions, (a.id, a.target), a.channel, a, self.clock.now_ms())
         landed(self, batch)
 
-    return [(Spout, "_mark", constant(None)), (Spout, "has_landed", has_landed)]
+    return [(Emissions, "add", constant(None)), (Spout, "has_landed", has_landed)]
 
 
 def answers_while_producing() -> list[Swap]:

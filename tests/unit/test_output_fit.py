@@ -3,9 +3,9 @@
 import pytest
 from rich.console import Console
 
-from gateway.output_fit import fitted
+from gateway.output_fit import Columns, fitted
 
-NAMES = ("id", "state", "channel", "to", "tags")
+COLUMNS = Columns(("id", "state", "channel", "to", "tags"), may_go=("tags", "channel", "to"), cut=("to",))
 LONG = "http://127.0.0.1:9000/" + "x" * 60
 ROWS = (
     ("35235ad3-64ec-58b0-b2b6-3997d609677a", "scheduled", "webhook", LONG, ""),
@@ -13,10 +13,10 @@ ROWS = (
 )
 
 
-def lines(width, rows=ROWS, names=NAMES):
+def lines(width, rows=ROWS):
     console = Console(width=width, highlight=False, soft_wrap=True, color_system=None)
     with console.capture() as captured:
-        console.print(fitted(names, rows, width, may_go=("tags", "channel", "to"), cut=("to",)))
+        console.print(fitted(COLUMNS, rows, width))
     return captured.get().splitlines()
 
 
